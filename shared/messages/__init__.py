@@ -1,0 +1,1 @@
+"""The language the services speak: settings, facts, orders and output."""

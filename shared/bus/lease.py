@@ -1,0 +1,61 @@
+"""A lease: at most one holder of a name, as long as it keeps renewing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from shared.bus.base import Bus
+from shared.errors import PlatformError
+
+LEASE_TTL_S = 2.0
+
+
+class LeaseLostError(PlatformError):
+    """Renewal failed: another replica may hold the lease now, so this one must stop."""
+
+    code = "lease.lost"
+
+
+@asynccontextmanager
+async def held(
+    bus: Bus, name: str, holder: str, *, ttl_s: float = LEASE_TTL_S
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Wait until `name` is ours, keep it inside the block, give it back at the end.
+
+    Yields the task that renews; it ends with LeaseLostError when the lease is lost, so a service
+    runs its work and that task in one TaskGroup. A lease is a hint: what it guards is fenced too.
+    """
+    bucket = bus.kv("leases")
+    while (revision := await bucket.create(name, holder.encode(), ttl_s=ttl_s)) is None:
+        await asyncio.sleep(ttl_s / 4)
+    renewing = asyncio.create_task(_renew(bus, name, holder, revision, ttl_s))
+    try:
+        yield renewing
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError, PlatformError):
+            await renewing
+        with suppress(PlatformError, TimeoutError):
+            entry = await bucket.get(name)
+            if entry is not None and entry.value == holder.encode():
+                await bucket.delete(name)
+
+
+async def _renew(bus: Bus, name: str, holder: str, revision: int, ttl_s: float) -> None:
+    bucket, loop = bus.kv("leases"), asyncio.get_running_loop()
+    valid_until = loop.time() + ttl_s
+    while True:
+        await asyncio.sleep(ttl_s / 4)
+        try:
+            async with asyncio.timeout_at(valid_until):
+                sent = loop.time()
+                new = await bucket.update(name, holder.encode(), revision=revision, ttl_s=ttl_s)
+        except (TimeoutError, PlatformError) as error:
+            if loop.time() < valid_until:
+                continue
+            raise LeaseLostError(f"the lease {name} could not be renewed in time") from error
+        if new is None:
+            raise LeaseLostError(f"the lease {name} was taken by another replica")
+        revision, valid_until = new, sent + ttl_s

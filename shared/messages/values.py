@@ -1,0 +1,114 @@
+"""The values that messages are made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeAlias
+from uuid import UUID, uuid5
+
+import msgspec
+
+PluginConfig: TypeAlias = dict[str, Any]
+"""A plug-in's settings as JSON: `kind`, its fields, secret fields as sealed tokens."""
+
+
+class BackupType(StrEnum):
+    """How much of the database the archive holds by itself."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"
+    DIFFERENTIAL = "differential"
+
+
+class Method(StrEnum):
+    """Logical: a dump of the content. Physical: the files of the server."""
+
+    LOGICAL = "logical"
+    PHYSICAL = "physical"
+
+
+class Role(StrEnum):
+    """What an account may do; the table of rights is the gateway's."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    VIEWER = "viewer"
+
+
+class Health(StrEnum):
+    """What the last probe of a server said."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNREACHABLE = "unreachable"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something failed: a stable code, one sentence, the likely fix; never tool output."""
+
+    code: str
+    cause: str
+    fix: str = ""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine on a server: `name` tells apart two engines of one server."""
+
+    name: str
+    engine: PluginConfig
+
+
+class DatabaseRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Which database, by the names an operator knows."""
+
+    server_id: UUID
+    endpoint: str
+    name: str
+
+    @property
+    def id(self) -> UUID:
+        """uuid5 of server, endpoint and name."""
+        return uuid5(self.server_id, f"{self.endpoint}\n{self.name}")
+
+
+class FoundDatabase(msgspec.Struct, frozen=True, kw_only=True):
+    """A database that a discovery saw on an endpoint."""
+
+    endpoint: str
+    name: str
+    size_bytes: int | None = None
+
+
+class TableContent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a table held at the dump's snapshot: rows, and an order-free hash of them."""
+
+    name: str
+    rows: int
+    sha256: str = ""
+
+
+class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of an archive."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class ArchiveFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a finished archive without opening it."""
+
+    raw_bytes: int
+    stored_bytes: int
+    manifest_sha256: str
+    codec: str
+    tool: str
+    tool_version: str
+    server_version: str
+    consistency_point: str = ""
+    taken_at: datetime
+    tables: list[TableContent] = []
+    objects: list[StoredObject] = []
+    recipients: list[str] = []
