@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -22,12 +24,12 @@ metadata = MetaData()
 _when = DateTime(timezone=True)
 
 
-def _setting(name: str, *columns: Column[object], key: object = String(64)) -> Table:
+def _setting(name: str, *columns: Column[Any]) -> Table:
     """A table of settings: `version` is the stream sequence of the last message, and the ETag."""
     return Table(
         name,
         metadata,
-        Column("id", key, primary_key=True),  # type: ignore[call-overload]  # a column type given by the caller
+        Column("id", String(64), primary_key=True),
         *columns,
         Column("version", BigInteger, nullable=False),
         Column("created_at", _when, nullable=False),
