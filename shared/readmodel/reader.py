@@ -1,0 +1,78 @@
+"""The read side of the read model: connections of a role that cannot write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Executable, Row, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.errors import UnavailableError
+from shared.readmodel.tables import checkpoints
+
+PROJECTION = "projection"
+"""The name of the checkpoint that says how far the log is projected."""
+
+
+class NotProjectedError(UnavailableError):
+    """The projection did not get there in time; what was appended is safe in the log."""
+
+    code = "projection.behind"
+    default_fix = "look again in a moment"
+
+
+class ReadModel:
+    """Queries of the projected state."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def rows(self, query: Executable) -> Sequence[Row[Any]]:
+        """All rows of `query`; raises UnavailableError while Postgres is away."""
+        try:
+            async with self._engine.connect() as connection:
+                return (await connection.execute(query)).all()
+        except (SQLAlchemyError, OSError) as error:
+            raise UnavailableError("the read model does not answer") from error
+
+    async def one(self, query: Executable) -> Row[Any] | None:
+        """The first row, or None."""
+        rows = await self.rows(query)
+        return rows[0] if rows else None
+
+    async def position(self) -> int:
+        """The last sequence of EVENTS that is projected."""
+        row = await self.one(select(checkpoints.c.seq).where(checkpoints.c.name == PROJECTION))
+        return int(row.seq) if row else 0
+
+    async def at_least(self, seq: int, *, within_s: float = 10.0) -> None:
+        """Wait until `seq` is projected; raises NotProjectedError after `within_s`."""
+        delay = 0.002
+        loop = asyncio.get_running_loop()
+        until = loop.time() + within_s
+        while await self.position() < seq:
+            if loop.time() > until:
+                raise NotProjectedError(f"event {seq} is stored but not yet visible")
+            await asyncio.sleep(delay)
+            delay = min(delay * 1.5, 0.1)
+
+
+@asynccontextmanager
+async def read_model(url: str, *, connections: int = 5) -> AsyncIterator[ReadModel]:
+    """Open the read model at `postgresql+asyncpg://...`; every transaction is read-only."""
+    engine = create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"server_settings": {"default_transaction_read_only": "on"}},
+    )
+    try:
+        yield ReadModel(engine)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,53 @@
+"""Settings of a process: one frozen struct, read once from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.errors import PlatformError
+
+Settings = TypeVar("Settings", bound=msgspec.Struct)
+
+
+class ConfigurationError(PlatformError):
+    """The environment does not describe a process that can start; every fault is named."""
+
+    code = "configuration"
+    default_fix = "see docs/configuration.md"
+
+
+def load(kind: type[Settings], environment: Mapping[str, str]) -> Settings:
+    """Read each field from the variable of its name in capitals, or the file in `<NAME>_FILE`.
+
+    Raises ConfigurationError naming all faults at once, never a value.
+    """
+    faults: list[str] = []
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        try:
+            text = _text(field.name.upper(), environment)
+            if text is not None:
+                values[field.name] = msgspec.convert(text, field.type, strict=False)
+            elif field.required:
+                faults.append(f"{field.name.upper()} is not set")
+        except msgspec.ValidationError:
+            faults.append(f"{field.name.upper()} cannot be read as {_name(field.type)}")
+        except OSError as error:
+            faults.append(f"{field.name.upper()}_FILE: {error.strerror}")
+    if faults:
+        raise ConfigurationError("; ".join(faults))
+    return kind(**values)
+
+
+def _text(name: str, environment: Mapping[str, str]) -> str | None:
+    if (path := environment.get(f"{name}_FILE")) is not None:
+        return Path(path).read_text().strip()
+    return environment.get(name)
+
+
+def _name(kind: Any) -> str:
+    return getattr(kind, "__name__", str(kind))
