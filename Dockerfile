@@ -1,0 +1,1 @@
+# The container image arrives with the deployment issue; until then `make up` runs the platform.
