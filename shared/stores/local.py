@@ -11,6 +11,7 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -61,7 +62,7 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
         try:
             await _in_thread(file.open)
             async for chunk in chunks:
-                await _in_thread(lambda data=chunk: file.write(data))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+                await _in_thread(partial(file.write, chunk))
             return await _in_thread(file.finish)
         finally:
             # Not awaited through cancellation: two system calls, and they must happen.
@@ -76,7 +77,7 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
             end = None if length is None else start + length
             while end is None or start < end:
                 want = _PIECE if end is None else min(_PIECE, end - start)
-                piece = await _in_thread(lambda n=want, at=start: os.pread(fd, n, at))  # type: ignore[misc]  # as above
+                piece = await _in_thread(partial(os.pread, fd, want, start))
                 if not piece:
                     return
                 start += len(piece)

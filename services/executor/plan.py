@@ -1,0 +1,84 @@
+"""What an archive shall be, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+import msgspec
+
+from shared.archive.codecs import AnyCodec, Zstd
+from shared.archive.cut import CutParameters
+from shared.archive.frames import FRAME_BYTES
+from shared.archive.keys import Recipient, WorkerIdentity
+from shared.archive.manifest import About
+
+VOLUME_BYTES = 4 << 30
+
+Bytes: TypeAlias = AsyncIterator[bytes]
+Point: TypeAlias = Callable[[str], Awaitable[None]]
+
+
+class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the byte pipeline needs to know before the first byte.
+
+    `chain_secret` (32 bytes) names the chunks; None makes a new one, as a full does. `checkpoint`
+    is the latest audit checkpoint. `workers` threads compress.
+    """
+
+    backup_id: str
+    attempt: str
+    about: About
+    recipients: tuple[Recipient, ...]
+    worker: WorkerIdentity
+    passphrase: str | None = None
+    checkpoint: str = ""
+    codec: AnyCodec = Zstd()
+    cut: CutParameters = CutParameters()
+    chain_secret: bytes | None = None
+    frame_bytes: int = FRAME_BYTES
+    volume_bytes: int = VOLUME_BYTES
+    workers: int = 2
+
+    def __repr__(self) -> str:
+        return f"ArchivePlan(backup_id={self.backup_id!r}, attempt={self.attempt!r})"
+
+    @property
+    def prefix(self) -> str:
+        """The folder of this attempt in the store."""
+        return f"{self.backup_id}/{self.attempt}"
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is: `stage` is data, check, index, log, envelope or manifest; bytes so far."""
+
+    stage: str
+    raw_bytes: int
+    packed_bytes: int
+
+
+class WrittenObject(msgspec.Struct, frozen=True, kw_only=True):
+    """One object as it lies in the store: name within the attempt's folder, bytes, hex SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class ArchiveReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished archive is. Sizes in bytes; the raw hash stands only inside the archive."""
+
+    raw_bytes: int
+    packed_bytes: int
+    stored_bytes: int
+    manifest_sha256: str
+    objects: tuple[WrittenObject, ...]
+    seconds: dict[str, float]
+
+
+async def no_point(_name: str) -> None:
+    """The default: nothing happens at a kill-point."""
+
+
+def no_progress(_progress: Progress) -> None:
+    """The default: nobody is told."""

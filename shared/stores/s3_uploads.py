@@ -1,0 +1,103 @@
+"""What obstore cannot do in a bucket: find it, list and abort uploads, ask for checksums."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shared.stores.base import StoreSettingsError, StoreUnreachableError
+from shared.stores.s3_client import Connection, endpoint_of, refusal
+
+if TYPE_CHECKING:
+    from miniopy_async.api import Minio
+    from miniopy_async.datatypes import Upload
+
+# A store that cannot list uploads keeps none we could find.
+_NOT_THERE = {"NotImplemented", "NoSuchUpload", "MethodNotAllowed"}
+
+
+async def require_bucket(at: Connection) -> None:
+    """Raise the likely problem unless the bucket exists and may be seen."""
+    async with _control(at) as client:
+        exists = await client.bucket_exists(at.bucket)
+    if not exists:
+        raise StoreSettingsError("the bucket does not exist", fix="create it or correct its name")
+
+
+async def abort(at: Connection, folder: str, before: datetime, *, exact: bool = False) -> int:
+    """Abort the uploads under `folder` (or of exactly that object) begun by then; how many."""
+    aborted = 0
+    async with _control(at) as client:
+        for upload in await _open_uploads(client, at.bucket, folder):
+            began = upload.initiated_time
+            if (exact and upload.object_name != folder) or (began and began > before):
+                continue
+            await client._abort_multipart_upload(
+                at.bucket, upload.object_name, upload.upload_id or ""
+            )
+            aborted += 1
+    return aborted
+
+
+async def checksum(at: Connection, path: str) -> str | None:
+    """The SHA-256 checksum the service keeps of the object, in S3's own notation."""
+    async with _control(at) as client:
+        found = await client.stat_object(
+            at.bucket, path, extra_headers={"x-amz-checksum-mode": "ENABLED"}
+        )
+    headers = {name.lower(): value for name, value in dict(found.metadata or {}).items()}
+    return headers.get("x-amz-checksum-sha256")
+
+
+async def _open_uploads(client: Minio, bucket: str, prefix: str) -> list[Upload]:
+    from miniopy_async.error import S3Error
+
+    found: list[Upload] = []
+    key_marker: str | None = None
+    id_marker: str | None = None
+    while True:
+        try:
+            page = await client._list_multipart_uploads(
+                bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=id_marker
+            )
+        except S3Error as error:
+            if error.code in _NOT_THERE:
+                return found
+            raise
+        found += page.uploads
+        key_marker, id_marker = page.next_key_marker, page.next_upload_id_marker
+        if not page.is_truncated or not key_marker:
+            return found
+
+
+@asynccontextmanager
+async def _control(at: Connection) -> AsyncIterator[Minio]:
+    """miniopy-async's client, trusting what the store's configuration trusts."""
+    import aiohttp
+    from miniopy_async.api import Minio
+    from miniopy_async.error import MinioException, S3Error
+
+    url = urlsplit(endpoint_of(at))
+    trust = ssl.create_default_context(cadata=at.ca_certificate or None)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust),
+        timeout=aiohttp.ClientTimeout(total=60, connect=10),
+    ) as session:
+        try:
+            yield Minio(
+                url.netloc,
+                at.access_key_id,
+                at.secret_access_key,
+                secure=url.scheme == "https",
+                region=at.region,
+                session=session,
+            )
+        except S3Error as error:
+            status = getattr(error.response, "status", None)
+            raise refusal(error.code or "", status) from error
+        except (MinioException, aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise StoreUnreachableError("the S3 service does not answer") from error
