@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from shared.keys.sealed import Sealed
-from shared.messages.base import CORE, Key, Setting
+from shared.messages.base import CORE, Key, Setting, checked
 from shared.messages.values import Endpoint, PluginConfig, Role
 
 
@@ -85,6 +85,11 @@ class ClaimSetting(Setting, frozen=True, kw_only=True):
 
     noun: str
     holder: str
+
+    @property
+    def subject(self) -> str:
+        """`cfg.claim.<key>`, whatever noun is claimed."""
+        return f"cfg.claim.{checked(self.key)}"
 
 
 class SettingRemoved(Setting, frozen=True, kw_only=True, tag="setting.removed"):

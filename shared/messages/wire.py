@@ -37,7 +37,7 @@ def decode(data: bytes) -> AnyMessage:
     """The message in `data`; raises PoisonError. Unknown fields are ignored (additive change)."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PoisonError(f"undecodable message: {error}") from error
 
 
