@@ -1,0 +1,25 @@
+"""The channels: one file per kind, one name in the union."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from services.notifier.channels.base import Channel, ChannelSettingsError
+from services.notifier.channels.webhook import Webhook
+
+AnyChannel: TypeAlias = Webhook
+
+_decoder: msgspec.json.Decoder[AnyChannel] = msgspec.json.Decoder(AnyChannel)
+
+
+def open_channel(config: bytes) -> Channel:
+    """The channel a JSON configuration describes; raises ChannelSettingsError."""
+    try:
+        return _decoder.decode(config)
+    except msgspec.DecodeError as error:
+        raise ChannelSettingsError(f"the channel's configuration is wrong: {error}") from None
+
+
+__all__ = ["AnyChannel", "Channel", "Webhook", "open_channel"]

@@ -1,0 +1,57 @@
+"""Which addresses a channel may connect to."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.notifier.channels.address import permitted
+
+INNER = [
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "169.254.7.7",
+    "fd12::1",
+    "fe80::1%eth0",
+    "::ffff:10.0.0.1",
+    "64:ff9b::a00:1",
+    "2002:a00:1::1",
+]
+LOOPBACK = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]
+NEVER = [
+    "169.254.169.254",
+    "::ffff:169.254.169.254",
+    "fd00:ec2::254",
+    "0.0.0.0",
+    "::",
+    "224.0.0.1",
+    "ff02::1",
+    "255.255.255.255",
+    "240.0.0.1",
+    "::127.0.0.1",
+]
+OUTER = ["1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8"]
+
+
+@pytest.mark.parametrize("address", OUTER)
+def test_public_addresses_are_used(address: str) -> None:
+    assert permitted(address, allow_private=False, allow_loopback=False)
+
+
+@pytest.mark.parametrize("address", INNER)
+def test_inner_addresses_need_the_channels_word(address: str) -> None:
+    assert not permitted(address, allow_private=False, allow_loopback=True)
+    assert permitted(address, allow_private=True, allow_loopback=False)
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_the_own_machine_needs_the_channels_word_or_a_single_machine(address: str) -> None:
+    assert not permitted(address, allow_private=False, allow_loopback=False)
+    assert permitted(address, allow_private=False, allow_loopback=True)
+    assert permitted(address, allow_private=True, allow_loopback=False)
+
+
+@pytest.mark.parametrize("address", NEVER)
+def test_some_addresses_are_never_used(address: str) -> None:
+    assert not permitted(address, allow_private=True, allow_loopback=True)
