@@ -64,3 +64,11 @@ async def inbox() -> AsyncIterator[Receiver]:
     """A receiver of HTTP requests."""
     async with receiver() as receiving:
         yield receiving
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the full counts of a soak to `make soak`."""
+    if "soak" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)

@@ -130,7 +130,7 @@ class PostgresServer:
         settings = {
             "port": str(self._choose_port()),
             "listen_addresses": self.host,
-            "unix_socket_directories": "",  # paths of sockets may be 107 bytes long, ours are longer
+            "unix_socket_directories": "",  # a socket's path may have 107 bytes, ours have more
             "password_encryption": "scram-sha-256",
             **self._settings,
         }

@@ -87,22 +87,22 @@ class Child:
         """Wait without a thread until it ends; its exit status."""
         loop = asyncio.get_running_loop()
         descriptor = os.pidfd_open(self.pid)
-        ending = loop.create_future()
-        loop.add_reader(descriptor, lambda: ending.done() or ending.set_result(None))
+        ending = asyncio.Event()
+        loop.add_reader(descriptor, ending.set)
         try:
-            await ending
+            await ending.wait()
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
         return self._process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal to the program alone; nothing happens if it has ended."""
         self._process.send_signal(number)
 
     def stop(self, *, number: signal.Signals | None = None, grace_s: float = STOP_GRACE_S) -> int:
         """End it in order, by force after `grace_s`; then nothing of its group is left."""
-        self.signal(number or self.command.stop_signal)
+        self.send(number or self.command.stop_signal)
         try:
             self.wait(grace_s)
         except TimeoutError:
@@ -130,7 +130,7 @@ async def keep_running(
         try:
             status = await _ended_with_bounded_log(child)
         except asyncio.CancelledError:
-            child.signal(child.command.stop_signal)
+            child.send(child.command.stop_signal)
             await _until_ended(child, STOP_GRACE_S)
             raise
         finally:

@@ -1,0 +1,57 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: up demo test check bench chaos soak lock clean help
+
+# program:package, for what a suite uses beside the wheels (Debian/Ubuntu, root; SYSTEM_DEPS=0: never)
+TEST_PROGRAMS := strace:strace
+BENCH_PROGRAMS := $(TEST_PROGRAMS) zstd:zstd openssl:openssl
+
+WORKERS ?= 3
+PYTEST := .venv/bin/python -m pytest
+export HOLDFAST_HOME ?= $(CURDIR)/.data
+
+up: ## run the platform on this machine (Ctrl-C stops it)
+	@.ci/setup
+	@exec .venv/bin/holdfast up
+
+demo: ## see it work: back up, kill, restore, tamper, prove (JSON=1 for one line)
+	@.ci/setup
+	@exec .venv/bin/holdfast demo
+
+test: ## set everything up and run the whole suite (ARGS="-k name" for a part)
+	@.ci/setup
+	@.ci/setup system $(TEST_PROGRAMS)
+	@$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: ## format, lint, types, architecture
+	@.ci/setup
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@$(PYTEST) tests/test_architecture.py
+
+bench: ## measure memory and throughput (JSON=1 for one JSON line per figure)
+	@.ci/setup
+	@.ci/setup system $(BENCH_PROGRAMS)
+	@.venv/bin/python -m bench
+
+chaos: ## kill and pause everything for a minute, lose nothing
+	@.ci/setup
+	@$(PYTEST) tests/chaos $(ARGS)
+
+soak: ## the full counts of every fault; writes docs/evidence/*.json
+	@.ci/setup
+	@.ci/setup system $(TEST_PROGRAMS)
+	@$(PYTEST) -m soak --timeout 0 $(ARGS)
+
+lock: ## write both lock files anew from pyproject.toml
+	@.ci/setup lock
+
+clean: ## remove what was installed and cached; .data, with its backups, stays
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .hypothesis .pytest_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
