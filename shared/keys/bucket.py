@@ -15,8 +15,14 @@ class BusKeys:
         entry = await self._kv.get(key)
         return entry.value if entry else None
 
-    async def write(self, key: str, value: bytes) -> None:
-        await self._kv.put(key, value)
+    async def create(self, key: str, value: bytes) -> bool:
+        return await self._kv.create(key, value) is not None
+
+    async def replace(self, key: str, value: bytes, *, old: bytes) -> bool:
+        entry = await self._kv.get(key)
+        if entry is None or entry.value != old:
+            return False
+        return await self._kv.update(key, value, revision=entry.revision) is not None
 
     async def erase(self, key: str) -> None:
         await self._kv.delete(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -10,15 +11,28 @@ from uuid_utils.compat import uuid7
 
 from shared.errors import PlatformError
 from shared.keys.sealed import Sealed
+from shared.settings import ConfigurationError
+
+_PREFIXES = ("secret-", "person-")
 
 
 class KeyBucket(Protocol):
     """What the vault needs of the KV bucket `keys`."""
 
-    async def read(self, key: str) -> bytes | None: ...
-    async def write(self, key: str, value: bytes) -> None: ...
-    async def erase(self, key: str) -> None: ...
-    async def names(self, prefix: str) -> list[str]: ...
+    async def read(self, key: str) -> bytes | None:
+        """The value, or None where nothing stands."""
+
+    async def create(self, key: str, value: bytes) -> bool:
+        """Write only where nothing stands; whether it was written."""
+
+    async def replace(self, key: str, value: bytes, *, old: bytes) -> bool:
+        """Write only over `old`, never over nothing; whether it was written."""
+
+    async def erase(self, key: str) -> None:
+        """Make sure nothing stands there."""
+
+    async def names(self, prefix: str) -> list[str]:
+        """The keys that begin with `prefix`."""
 
 
 class SealedValueError(PlatformError):
@@ -35,19 +49,32 @@ class _Plain(msgspec.Struct, frozen=True):
     field: str
     value: str
 
+    def __repr__(self) -> str:
+        return f"_Plain(subject={self.subject!r}, field={self.field!r}, value=***)"
+
 
 _plain = msgspec.json.Decoder(_Plain)
+
+
+def encryption_keys(text: str) -> list[str]:
+    """The Fernet keys in `ENCRYPTION_KEY`: comma-separated, newest first."""
+    return [key.strip() for key in text.split(",") if key.strip()]
 
 
 class Vault:
     """Opens what it sealed, as long as the key in the bucket lives.
 
-    `encryption_keys`: Fernet keys, newest first (`ENCRYPTION_KEY`, comma-separated).
+    `keys`: Fernet keys, newest first. New keys are wrapped by the first; the others only open what
+    an earlier rotation left. Raises ConfigurationError when one is not a Fernet key.
     """
 
-    def __init__(self, bucket: KeyBucket, encryption_keys: list[str]) -> None:
+    def __init__(self, bucket: KeyBucket, keys: Sequence[str]) -> None:
         self._bucket = bucket
-        self._wrap = MultiFernet([Fernet(key) for key in encryption_keys])
+        try:
+            wraps = [Fernet(key) for key in keys]
+            self._newest, self._wrap = wraps[0], MultiFernet(wraps)
+        except (ValueError, IndexError):
+            raise ConfigurationError("ENCRYPTION_KEY is not a list of Fernet keys") from None
 
     async def seal(
         self, subject: str, field: str, value: str, *, key_id: str | None = None
@@ -58,13 +85,15 @@ class Vault:
         its own, so that this one secret can be erased.
         """
         name = key_id or f"secret-{uuid7().hex}"
+        if not name.startswith(_PREFIXES):
+            raise ValueError("a sealing key is named secret-... or person-...")
         fernet = await self._fernet(name) or await self._new_fernet(name)
         plain = msgspec.json.encode(_Plain(subject, field, value))
         return Sealed(key=name, token=fernet.encrypt(plain).decode())
 
     async def open(self, sealed: Sealed, subject: str, field: str) -> str:
         """The value; raises SealedValueError."""
-        fernet = await self._fernet(sealed.key)
+        fernet = await self._fernet(sealed.key) if sealed.key.startswith(_PREFIXES) else None
         if fernet is None:
             raise SealedValueError(f"the key of {field} was erased")
         try:
@@ -80,15 +109,35 @@ class Vault:
         await self._bucket.erase(key_id)
 
     async def rewrap(self) -> int:
-        """Wrap every key under the newest ENCRYPTION_KEY; events stay as they are."""
-        count = 0
-        for prefix in ("secret-", "person-"):
-            for name in await self._bucket.names(prefix):
-                wrapped = await self._bucket.read(name)
-                if wrapped is not None:
-                    await self._bucket.write(name, self._wrap.rotate(wrapped))
-                    count += 1
-        return count
+        """Wrap every key under the newest ENCRYPTION_KEY; returns how many were not yet.
+
+        Events stay as they are. Raises SealedValueError, after all others are wrapped, when some
+        key opens with none of the ENCRYPTION_KEYs; a key erased meanwhile stays erased.
+        """
+        wrapped = [
+            await self._rewrap(name)
+            for prefix in _PREFIXES
+            for name in await self._bucket.names(prefix)
+        ]
+        if lost := wrapped.count(None):
+            raise SealedValueError(f"{lost} sealing keys open with no ENCRYPTION_KEY")
+        return wrapped.count(True)
+
+    async def _rewrap(self, name: str) -> bool | None:
+        old = await self._bucket.read(name)
+        if old is None or self._is_newest(old):
+            return False
+        try:
+            return await self._bucket.replace(name, self._wrap.rotate(old), old=old)
+        except InvalidToken:
+            return None
+
+    def _is_newest(self, wrapped: bytes) -> bool:
+        try:
+            self._newest.decrypt(wrapped)
+        except InvalidToken:
+            return False
+        return True
 
     async def _fernet(self, name: str) -> Fernet | None:
         wrapped = await self._bucket.read(name)
@@ -100,6 +149,11 @@ class Vault:
             raise SealedValueError("no ENCRYPTION_KEY opens this installation's keys") from None
 
     async def _new_fernet(self, name: str) -> Fernet:
+        """Make the key, unless somebody else makes it at the same moment: then take theirs."""
         key = Fernet.generate_key()
-        await self._bucket.write(name, self._wrap.encrypt(key))
-        return Fernet(key)
+        if await self._bucket.create(name, self._wrap.encrypt(key)):
+            return Fernet(key)
+        fernet = await self._fernet(name)
+        if fernet is None:
+            raise SealedValueError(f"the key {name} was erased while it was used")
+        return fernet

@@ -31,16 +31,22 @@ def public_half(private: bytes) -> str:
 
 
 def seal_for_worker(secrets: msgspec.Struct, public: str, order: Order) -> str:
-    """The token to put into `order.sealed`, bound to the order's id and subject."""
-    key = X25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(public))
+    """The token to put into `order.sealed`, bound to the order's id and subject.
+
+    Raises SealedOrderError when `public` is no key.
+    """
+    try:
+        key = X25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(public))
+    except ValueError:
+        raise SealedOrderError(f"the announced key of pool {order.pool} is no key") from None
     sealed = _SUITE.encrypt(msgspec.json.encode(secrets), key, info=_context(order))
     return base64.urlsafe_b64encode(sealed).decode()
 
 
 def open_as_worker(order: Order, private: bytes, kind: type[Secrets]) -> Secrets:
     """The secrets of an order addressed to us; raises SealedOrderError."""
-    key = X25519PrivateKey.from_private_bytes(private)
     try:
+        key = X25519PrivateKey.from_private_bytes(private)
         plain = _SUITE.decrypt(base64.urlsafe_b64decode(order.sealed), key, info=_context(order))
         return msgspec.json.decode(plain, type=kind)
     except (InvalidTag, ValueError, msgspec.DecodeError):
