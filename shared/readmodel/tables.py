@@ -54,8 +54,20 @@ event_log = Table(
 checkpoints = Table(
     "checkpoints",
     metadata,
+    # projection: how far the log is projected; leader: counts the auditors that took over.
     Column("name", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
+    Column("at", _when, nullable=False),
+    # The right edge of the audit tree after `seq` leaves.
+    Column("edge", LargeBinary, nullable=False, server_default=""),
+)
+consumer_floors = Table(
+    "consumer_floors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # As the server describes it; what a repair creates again.
+    Column("config", JSONB, nullable=False),
+    Column("floor", BigInteger, nullable=False),
     Column("at", _when, nullable=False),
 )
 audit_logs = Table(

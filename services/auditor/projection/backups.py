@@ -1,0 +1,187 @@
+"""Backups, their attempts, and the databases they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import msgspec
+
+from services.auditor.projection import runs
+from services.auditor.projection.change import (
+    Change,
+    Fold,
+    Projections,
+    Row,
+    create,
+    new_row,
+    update,
+)
+from shared.messages.facts import (
+    BackupAttempted,
+    BackupCancelled,
+    BackupCompleted,
+    BackupCorrupted,
+    BackupDeleted,
+    BackupDeleteRequested,
+    BackupExpired,
+    BackupFailed,
+    BackupGarbageDeleted,
+    BackupRequested,
+    BackupVerified,
+)
+from shared.messages.values import DatabaseRef
+from shared.readmodel.tables import backup_attempts, backup_metadata, backups, databases
+
+_OPEN = frozenset({"requested", "running"})
+_DELETABLE = frozenset({"completed", "failed", "cancelled", "expired"})
+
+
+def requested(event: BackupRequested, seq: int) -> Iterator[Change]:
+    yield database_seen(event.database)
+    yield runs.requested(event, seq, "backup", event.backup_id, event.database.server_id)
+    row = new_row(
+        backups,
+        id=event.backup_id,
+        run_id=event.run_id,
+        database_id=event.database.id,
+        server_id=event.database.server_id,
+        endpoint=event.database.endpoint,
+        database_name=event.database.name,
+        store_id=event.store_id,
+        type=event.type_wanted,
+        method=event.method,
+        codec=event.codec,
+        status="requested",
+        proof="unverified",
+        attempt=0,
+        actor=event.actor,
+        note=event.note,
+        requested_at=event.at,
+        version=seq,
+    )
+    yield Change(backups, (event.backup_id,), create(row))
+
+
+def attempted(event: BackupAttempted, seq: int) -> Iterator[Change]:
+    row = new_row(
+        backup_attempts,
+        backup_id=event.backup_id,
+        attempt=event.attempt,
+        seq=seq,
+        at=event.at,
+        worker=event.worker,
+        pool=event.pool,
+        store_id=event.store_id,
+        prefix=event.prefix,
+    )
+    yield Change(backup_attempts, (event.backup_id, event.attempt), create(row))
+    yield runs.attempted(event, seq)
+
+    def begin(backup: Row | None) -> Row | None:
+        if backup is None or backup["status"] not in _OPEN or event.attempt < backup["attempt"]:
+            return backup
+        return backup | {
+            "status": "running",
+            "attempt": event.attempt,
+            "prefix": event.prefix,
+            "started_at": backup["started_at"] or event.at,
+            "version": seq,
+        }
+
+    yield _on(event.backup_id, begin)
+
+
+def completed(event: BackupCompleted, seq: int) -> Iterator[Change]:
+    facts = msgspec.to_builtins(event.archive)
+    row = new_row(backup_metadata, backup_id=event.backup_id, archive=facts)
+    yield Change(backup_metadata, (event.backup_id,), create(row))
+    result = {"raw_bytes": event.archive.raw_bytes, "stored_bytes": event.archive.stored_bytes}
+    yield runs.completed(event.run_id, event, seq, result | {"seconds": event.seconds})
+    values = {
+        "status": "completed",
+        "attempt": event.attempt,
+        "prefix": event.prefix,
+        "raw_bytes": event.archive.raw_bytes,
+        "stored_bytes": event.archive.stored_bytes,
+        "completed_at": event.at,
+        "version": seq,
+    }
+    yield _on(event.backup_id, _when(_OPEN, values))
+
+
+def failed(event: BackupFailed, seq: int) -> Iterator[Change]:
+    yield runs.failed(event.run_id, event, seq)
+    values = {"status": "failed", "problem": event.problem, "version": seq}
+    yield _on(event.backup_id, _when(_OPEN, values | {"completed_at": event.at}))
+
+
+def cancelled(event: BackupCancelled, seq: int) -> Iterator[Change]:
+    yield runs.cancelled(event.run_id, event, seq)
+    values = {"status": "cancelled", "completed_at": event.at, "version": seq}
+    yield _on(event.backup_id, _when(_OPEN, values))
+
+
+def verified(event: BackupVerified, seq: int) -> Iterator[Change]:
+    values = {"proof": "verified", "problem": None, "verified_at": event.at, "version": seq}
+    yield _on(event.backup_id, _when({"completed", "expired"}, values))
+
+
+def corrupted(event: BackupCorrupted, seq: int) -> Iterator[Change]:
+    values = {"proof": "corrupt", "problem": event.problem, "version": seq}
+    yield _on(event.backup_id, _when({"completed", "expired"}, values))
+
+
+def expired(event: BackupExpired, seq: int) -> Iterator[Change]:
+    yield _on(event.backup_id, _when({"completed"}, {"status": "expired", "version": seq}))
+
+
+def delete_requested(event: BackupDeleteRequested, seq: int) -> Iterator[Change]:
+    yield _on(event.backup_id, _when(_DELETABLE, {"status": "deleting", "version": seq}))
+
+
+def deleted(event: BackupDeleted, seq: int) -> Iterator[Change]:
+    yield _on(event.backup_id, update(status="deleted", version=seq))
+
+
+def garbage_deleted(event: BackupGarbageDeleted, _seq: int) -> Iterator[Change]:
+    key = (event.backup_id, event.attempt)
+    yield Change(backup_attempts, key, update(deleted_at=event.at))
+
+
+def database_seen(database: DatabaseRef) -> Change:
+    """Somebody named the database: it has a row from now on."""
+    row = new_row(
+        databases,
+        id=database.id,
+        server_id=database.server_id,
+        endpoint=database.endpoint,
+        name=database.name,
+        tags=[],
+        version=0,
+    )
+    return Change(databases, (database.id,), create(row))
+
+
+def _on(backup_id: UUID, fold: Fold) -> Change:
+    return Change(backups, (backup_id,), fold)
+
+
+def _when(statuses: frozenset[str] | set[str], values: Row) -> Fold:
+    """Set `values` on a backup that is in one of `statuses`; any other stays as it is."""
+    return lambda old: old | values if old is not None and old["status"] in statuses else old
+
+
+PROJECTIONS: Projections = {
+    BackupRequested: requested,
+    BackupAttempted: attempted,
+    BackupCompleted: completed,
+    BackupFailed: failed,
+    BackupCancelled: cancelled,
+    BackupVerified: verified,
+    BackupCorrupted: corrupted,
+    BackupExpired: expired,
+    BackupDeleteRequested: delete_requested,
+    BackupDeleted: deleted,
+    BackupGarbageDeleted: garbage_deleted,
+}

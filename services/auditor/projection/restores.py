@@ -1,0 +1,87 @@
+"""Restores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.auditor.projection import runs
+from services.auditor.projection.change import Change, Projections, Row, create, new_row
+from shared.messages.facts import (
+    RestoreAttempted,
+    RestoreCancelled,
+    RestoreCompleted,
+    RestoreFailed,
+    RestoreRequested,
+)
+from shared.readmodel.tables import restores
+
+_OPEN = frozenset({"requested", "running"})
+
+
+def requested(event: RestoreRequested, seq: int) -> Iterator[Change]:
+    yield runs.requested(event, seq, "restore", event.restore_id, event.target.server_id)
+    row = new_row(
+        restores,
+        id=event.restore_id,
+        run_id=event.run_id,
+        backup_id=event.backup_id,
+        target_server_id=event.target.server_id,
+        target_endpoint=event.target.endpoint,
+        target_name=event.target.name,
+        status="requested",
+        actor=event.actor,
+        reason=event.reason,
+        requested_at=event.at,
+        version=seq,
+    )
+    yield Change(restores, (event.restore_id,), create(row))
+
+
+def attempted(event: RestoreAttempted, seq: int) -> Iterator[Change]:
+    yield runs.attempted(event, seq)
+    yield _while_open(event.restore_id, status="running", version=seq)
+
+
+def completed(event: RestoreCompleted, seq: int) -> Iterator[Change]:
+    result = {"raw_bytes": event.raw_bytes, "seconds": event.seconds, "tables": len(event.tables)}
+    yield runs.completed(event.run_id, event, seq, result)
+    yield _while_open(
+        event.restore_id,
+        status="completed",
+        raw_bytes=event.raw_bytes,
+        tables=msgspec.to_builtins(event.tables),
+        seconds=event.seconds,
+        completed_at=event.at,
+        version=seq,
+    )
+
+
+def failed(event: RestoreFailed, seq: int) -> Iterator[Change]:
+    yield runs.failed(event.run_id, event, seq)
+    ended = {"problem": event.problem, "completed_at": event.at}
+    yield _while_open(event.restore_id, status="failed", version=seq, **ended)
+
+
+def cancelled(event: RestoreCancelled, seq: int) -> Iterator[Change]:
+    yield runs.cancelled(event.run_id, event, seq)
+    yield _while_open(event.restore_id, status="cancelled", completed_at=event.at, version=seq)
+
+
+def _while_open(restore_id: UUID, **values: Any) -> Change:
+    def fold(old: Row | None) -> Row | None:
+        return old if old is None or old["status"] not in _OPEN else old | values
+
+    return Change(restores, (restore_id,), fold)
+
+
+PROJECTIONS: Projections = {
+    RestoreRequested: requested,
+    RestoreAttempted: attempted,
+    RestoreCompleted: completed,
+    RestoreFailed: failed,
+    RestoreCancelled: cancelled,
+}

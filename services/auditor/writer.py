@@ -1,0 +1,188 @@
+"""The only writer of Postgres: one transaction per batch, and never beside another auditor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from services.auditor.ledger import AUDIT_LOGS, EVENT_LOG, Record
+from services.auditor.projection import changes_of
+from services.auditor.rows import apply
+from shared.audit.merkle import Tree
+from shared.errors import PlatformError, UnavailableError
+from shared.messages.base import now
+
+PROJECTION, LEADER = "projection", "leader"
+_PAUSED_MS = 2000
+"""A paused auditor loses its open transaction, and the locks in it, after this long."""
+
+_UNPROJECTABLE = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError),
+)
+"""What one strange event can cause, and the same event again tomorrow."""
+
+_LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    OSError,
+)
+
+
+class FencedError(PlatformError):
+    """Another auditor took over; this one must not write any more."""
+
+    code = "auditor.fenced"
+    default_fix = "nothing: a standby is active"
+
+
+class LogGapError(PlatformError):
+    """The stream went on without an event that must have been there."""
+
+    code = "log.gap"
+    default_fix = "run `holdfast repair`"
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Any]:
+    """A connection to `postgresql+asyncpg://...`; raises UnavailableError."""
+    timeout = {"idle_in_transaction_session_timeout": str(_PAUSED_MS)}
+    try:
+        dsn = url.replace("+asyncpg", "", 1)
+        connection = await asyncpg.connect(dsn, server_settings=timeout, timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise UnavailableError("Postgres does not answer") from error
+    try:
+        yield connection
+    finally:
+        # A clean close waits for the server; after a failure there may be none.
+        connection.terminate()
+
+
+class Writer:
+    """Writes as the auditor of one epoch; `FencedError` from the moment a later one began."""
+
+    def __init__(self, connection: Any, epoch: int, tree: Tree) -> None:
+        self._connection = connection
+        self._epoch = epoch
+        self._turn = asyncio.Lock()
+        self.tree = tree
+
+    @property
+    def seq(self) -> int:
+        """The last sequence that is projected: every event is one leaf."""
+        return self.tree.size
+
+    @classmethod
+    async def take_over(cls, connection: Any) -> Writer:
+        """Begin a new epoch at the position that the last one reached."""
+        async with connection.transaction():
+            epoch = await connection.fetchval(
+                "INSERT INTO checkpoints (name, seq, at) VALUES ($1, 1, $2) "
+                "ON CONFLICT (name) DO UPDATE SET seq = checkpoints.seq + 1, at = $2 RETURNING seq",
+                *(LEADER, now()),
+            )
+            await connection.execute(
+                "INSERT INTO checkpoints (name, seq, at) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING",
+                *(PROJECTION, now()),
+            )
+            # Waits for what the last leader is just committing; it commits nothing after that.
+            row = await connection.fetchrow(
+                "SELECT seq, edge FROM checkpoints WHERE name = $1 FOR UPDATE", PROJECTION
+            )
+        return cls(connection, epoch, Tree(row["seq"], row["edge"]))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A transaction of the current leader; one at a time. Raises UnavailableError, too."""
+        try:
+            async with self._turn, self._connection.transaction():
+                epoch = await self._connection.fetchval(
+                    "SELECT seq FROM checkpoints WHERE name = $1 FOR SHARE", LEADER
+                )
+                if epoch != self._epoch:
+                    raise FencedError("another auditor took over")
+                yield self._connection
+        except _LOST as error:
+            raise UnavailableError("the connection to Postgres was lost") from error
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Commit the next events; all of them, or none when it raises.
+
+        What cannot be projected is kept raw, marked, and changes no row.
+        """
+        self._check_order(records)
+        try:
+            await self._commit(records)
+        except _UNPROJECTABLE:
+            for record in records:
+                await self._commit_alone(record)
+
+    def _check_order(self, records: Sequence[Record]) -> None:
+        for expected, record in enumerate(records, self.seq + 1):
+            if record.event.seq != expected:
+                raise LogGapError(f"event {expected} is missing before {record.event.seq}")
+
+    async def _commit_alone(self, record: Record) -> None:
+        try:
+            await self._commit([record])
+        except _UNPROJECTABLE as error:
+            structlog.get_logger().error(
+                "unprojectable", seq=record.event.seq, kind=type(error).__name__
+            )
+            await self._commit([record.without_message()])
+
+    async def _commit(self, records: Sequence[Record]) -> None:
+        tree = Tree(self.tree.size, self.tree.edge)
+        tree.extend(record.leaf_hash for record in records)
+        async with self.transaction() as connection:
+            await self._move(connection, tree)
+            await _copy(connection, "event_log", EVENT_LOG, [r.log_row() for r in records])
+            await _copy(connection, "audit_logs", AUDIT_LOGS, [r.audit_row() for r in records])
+            await apply(connection, _changes(records))
+        self.tree = tree
+
+    async def _move(self, connection: Any, tree: Tree) -> None:
+        moved = await connection.execute(
+            "UPDATE checkpoints SET seq = $1, edge = $2, at = $3 WHERE name = $4 AND seq = $5",
+            *(tree.size, tree.edge, now(), PROJECTION, self.tree.size),
+        )
+        if moved != "UPDATE 1":
+            raise FencedError("the projection moved without this auditor")
+
+
+def _changes(records: Sequence[Record]) -> list[Any]:
+    return [
+        change
+        for record in records
+        if record.message is not None
+        for change in changes_of(record.message, record.event.seq)
+    ]
+
+
+async def _copy(
+    connection: Any, table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]
+) -> None:
+    await connection.copy_records_to_table(table, records=rows, columns=columns)
+
+
+async def store_checkpoint(writer: Writer, size: int, root: bytes, note: str, at: datetime) -> None:
+    """Keep a signed note; a later one of the same size replaces it."""
+    async with writer.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO audit_checkpoints (size, root, note, at) VALUES ($1, $2, $3, $4) "
+            "ON CONFLICT (size) DO UPDATE SET note = EXCLUDED.note, at = EXCLUDED.at",
+            *(size, root, note, at),
+        )

@@ -1,0 +1,114 @@
+"""Checkpoints of the tree as signed notes (C2SP `signed-note` and `tlog-checkpoint`, Ed25519)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from hashlib import sha256
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared.errors import PlatformError
+
+_ED25519 = b"\1"
+_SIGNATURE_BYTES = 4 + 64
+
+
+class NoteError(PlatformError):
+    """A checkpoint is not one, or not signed by the key the reader trusts."""
+
+    code = "audit.note"
+    default_fix = "compare the public key with the one on the recovery sheet"
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """How large the tree was and which root it had; `at` says when that was signed."""
+
+    origin: str
+    size: int
+    root: bytes
+    at: str = ""
+
+    def text(self) -> str:
+        """The body that is signed: origin, size, root, and one extension line for the time."""
+        lines = [self.origin, str(self.size), base64.b64encode(self.root).decode()]
+        return "\n".join([*lines, f"time {self.at}"] if self.at else lines) + "\n"
+
+
+def key_id(origin: str, public: bytes) -> bytes:
+    return sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
+
+
+def fingerprint(public: bytes) -> str:
+    """What people compare: SHA-256 of the raw public key, hexadecimal."""
+    return sha256(public).hexdigest()
+
+
+def public_bytes(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes_raw()
+
+
+def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
+    """The note: the body, an empty line, one signature line of the origin's name."""
+    text = checkpoint.text()
+    signature = key_id(checkpoint.origin, public_bytes(key)) + key.sign(text.encode())
+    return f"{text}\n\u2014 {checkpoint.origin} {base64.b64encode(signature).decode()}\n"
+
+
+def timestamp(at: datetime) -> str:
+    """RFC 3339 in UTC, to the microsecond, always of one length."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def open_note(note: str, origin: str, public: bytes) -> Checkpoint:
+    """The checkpoint in `note`; raises NoteError unless `origin` signed it with `public`.
+
+    Signatures of other keys (a witness, the successor of a key) are passed over.
+    """
+    text, separator, signatures = note.rpartition("\n\n")
+    if not separator or not signatures.endswith("\n"):
+        raise NoteError("the checkpoint is cut or not a signed note")
+    body = text + "\n"
+    wanted = key_id(origin, public)
+    for line in signatures.splitlines():
+        signature = _signature(line, origin)
+        if signature is not None and signature[:4] == wanted:
+            _check(public, signature[4:], body)
+            return _parse(body, origin)
+    raise NoteError(f"the checkpoint carries no signature of {origin} by the trusted key")
+
+
+def _signature(line: str, origin: str) -> bytes | None:
+    mark, _, rest = line.partition(" ")
+    name, _, encoded = rest.rpartition(" ")
+    if mark != "\u2014" or name != origin:
+        return None
+    try:
+        signature = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        return None
+    return signature if len(signature) == _SIGNATURE_BYTES else None
+
+
+def _check(public: bytes, signature: bytes, body: str) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, body.encode())
+    except InvalidSignature:
+        raise NoteError("the checkpoint was changed after it was signed") from None
+
+
+def _parse(body: str, origin: str) -> Checkpoint:
+    lines = body.split("\n")
+    try:
+        size = int(lines[1])
+        root = base64.b64decode(lines[2], validate=True)
+    except (IndexError, ValueError) as error:
+        raise NoteError("the checkpoint's body cannot be read") from error
+    at = lines[3].removeprefix("time ") if len(lines) > 4 else ""
+    checkpoint = Checkpoint(origin, size, root, at)
+    if checkpoint.text() != body or size < 0 or len(root) != len(sha256().digest()):
+        raise NoteError("the checkpoint is of another origin or in another form")
+    return checkpoint
