@@ -39,28 +39,42 @@ class Chunker:
             normalized_chunking=parameters.normalization,
         )
         self._maximum = parameters.maximum
-        self._secret = chain_secret
+        self._hasher = blake3(key=chain_secret)
         self._rest = b""
 
     def update(self, data: bytes | bytearray) -> list[tuple[bytes, int]]:
         """The chunks that `data` completes."""
-        return self._cut(self._rest + data, keep=self._maximum)
+        joint = len(self._rest)
+        # Only what the first chunks can reach is copied: joining it all costs as much as hashing.
+        head = self._rest + data[: self._maximum]
+        found, at = self._cut(head, min(joint - 1, len(head) - self._maximum))
+        if at < joint:
+            self._rest = head[at:]
+            return found
+        body = memoryview(data)[at - joint :]
+        more, at = self._cut(body, len(body) - self._maximum)
+        self._rest = bytes(body[at:])
+        return found + more
 
     def finish(self) -> list[tuple[bytes, int]]:
         """The chunks of what is left."""
-        return self._cut(self._rest, keep=0)
-
-    def _cut(self, data: bytes | bytearray, *, keep: int) -> list[tuple[bytes, int]]:
-        """Cut while at least `keep` bytes lie ahead: less could move a cut once more comes."""
-        found: list[tuple[bytes, int]] = []
-        last = len(data) - keep
-        at = 0
-        if data:
-            for chunk in self._cutter.cut_buf(data):
-                if chunk.offset > last:
-                    break
-                name = blake3(chunk.data, key=self._secret).digest(HASH_BYTES)
-                found.append((name, chunk.length))
-                at = chunk.offset + chunk.length
-        self._rest = bytes(data[at:])
+        found, _ = self._cut(self._rest, len(self._rest))
+        self._rest = b""
         return found
+
+    def _cut(self, data: bytes | memoryview, last: int) -> tuple[list[tuple[bytes, int]], int]:
+        """The chunks that begin at `last` or before, and where they end.
+
+        While less than the largest chunk lies ahead, what comes later could still move the cut.
+        """
+        hasher = self._hasher
+        found: list[tuple[bytes, int]] = []
+        at = 0
+        if last >= 0 and data:
+            for chunk in self._cutter.cut_buf(data):
+                if at > last:
+                    break
+                hasher.reset()  # a third cheaper than a new one for each chunk
+                found.append((hasher.update(chunk.data).digest(HASH_BYTES), chunk.length))
+                at += chunk.length
+        return found, at
