@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from shared.audit.canonical import canonical
+from shared.archive.encoding import canonical
 from shared.audit.note import timestamp
 
 _LASTING = "Nats-Msg-Id"
 _SUBJECT_PARTS = {"cfg": 3, "evt": 5}
 
 
-class Leaf(msgspec.Struct, frozen=True, kw_only=True):
+class Leaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of the audit log: leaf `n` is about the event with `stream_seq` = n + 1."""
 
     n: int
@@ -37,7 +37,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> bytes:
         """The canonical bytes that are hashed."""
-        return canonical(msgspec.structs.asdict(self))
+        return canonical(self)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

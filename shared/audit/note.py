@@ -9,8 +9,9 @@ from hashlib import sha256
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from shared.archive.keys import SigningKey
 from shared.errors import PlatformError
 
 _ED25519 = b"\1"
@@ -38,23 +39,19 @@ class Checkpoint(msgspec.Struct, frozen=True):
         return "\n".join([*lines, f"time {self.at}"] if self.at else lines) + "\n"
 
 
+def origin_of(public: bytes) -> str:
+    """The name of the installation whose audit key this is."""
+    return f"holdfast/{sha256(public).hexdigest()[:16]}"
+
+
 def key_id(origin: str, public: bytes) -> bytes:
     return sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
-def fingerprint(public: bytes) -> str:
-    """What people compare: SHA-256 of the raw public key, hexadecimal."""
-    return sha256(public).hexdigest()
-
-
-def public_bytes(key: Ed25519PrivateKey) -> bytes:
-    return key.public_key().public_bytes_raw()
-
-
-def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> str:
+def sign(checkpoint: Checkpoint, key: SigningKey) -> str:
     """The note: the body, an empty line, one signature line of the origin's name."""
     text = checkpoint.text()
-    signature = key_id(checkpoint.origin, public_bytes(key)) + key.sign(text.encode())
+    signature = key_id(checkpoint.origin, key.public) + key.sign(text.encode())
     return f"{text}\n\u2014 {checkpoint.origin} {base64.b64encode(signature).decode()}\n"
 
 
@@ -103,7 +100,7 @@ def _check(public: bytes, signature: bytes, body: str) -> None:
 def _parse(body: str, origin: str) -> Checkpoint:
     lines = body.split("\n")
     try:
-        size = int(lines[1])
+        size = int(lines[1])  # `text() == body` below refuses every other spelling
         root = base64.b64decode(lines[2], validate=True)
     except (IndexError, ValueError) as error:
         raise NoteError("the checkpoint's body cannot be read") from error
