@@ -167,6 +167,19 @@ class Bus(Protocol):
         No acks, no position kept. Survives reconnects. `after_seq=-1`: only new ones.
         """
 
+    async def dead_letters(self, durable: str = "*") -> list[Delivery]:
+        """The dead letters (of one durable) that nobody replayed yet, oldest first.
+
+        Their headers say why and where from (`shared.bus.deadletters`).
+        """
+
+    async def replay(self, durable: str) -> int:
+        """Hand every waiting dead letter of `durable` to its handler again; returns how many.
+
+        Whoever runs `work` for the durable takes them beside its stream, as if from the original
+        place with tries from 1. One that fails again becomes a new dead letter.
+        """
+
     async def state(self, stream: str) -> StreamState:
         """The server's figures of a stream."""
 

@@ -1,0 +1,69 @@
+"""Which end a delivery takes: done with, again later, dead-lettered, or left alone."""
+
+from __future__ import annotations
+
+import traceback
+from enum import Enum
+
+import msgspec
+import structlog
+
+from shared.bus.base import Delivery, Handler, LeaveDelivery
+from shared.errors import PlatformError
+
+_log = structlog.get_logger()
+
+
+class Redelivery(msgspec.Struct, frozen=True):
+    """The pace of repeats. `silence_s`: a worker that says nothing for so long is taken as dead."""
+
+    silence_s: float = 30.0
+    delays_s: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0)
+    max_tries: int = 8
+
+    @property
+    def heartbeat_s(self) -> float:
+        """How often a running handler is announced to the server."""
+        return self.silence_s / 3
+
+    def delay_s(self, tries: int) -> float:
+        """How long to wait after the given number of tries; grows, then stays."""
+        return self.delays_s[min(tries, len(self.delays_s)) - 1]
+
+
+class End(Enum):
+    """What becomes of a delivery."""
+
+    DONE = "done"
+    AGAIN = "again"
+    DEAD = "dead"
+    LEFT = "left"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The end of one delivery; `code` and `cause` say why it is dead or comes again."""
+
+    end: End
+    code: str = ""
+    cause: str = ""
+
+
+async def handled(delivery: Delivery, handler: Handler, pace: Redelivery) -> Verdict:
+    """Run the handler and judge; never raises but CancelledError."""
+    try:
+        await handler(delivery)
+    except LeaveDelivery:
+        return Verdict(End.LEFT)
+    except PlatformError as error:
+        end = End.AGAIN if error.retryable else End.DEAD
+        return Verdict(end, error.code, error.cause)
+    except Exception as error:
+        # Not on purpose, hence a bug: the trace goes to our own log, its text into no message.
+        _log.error("handler_failed", subject=delivery.subject, seq=delivery.seq, trace=_trace())
+        end = End.DEAD if delivery.tries >= pace.max_tries else End.AGAIN
+        return Verdict(end, "internal", f"the handler raised {type(error).__name__}")
+    return Verdict(End.DONE)
+
+
+def _trace() -> str:
+    return traceback.format_exc(limit=-6)
