@@ -115,8 +115,7 @@ def key_parts(key: str) -> tuple[str, ...]:
 
 def prefix_parts(prefix: str) -> tuple[str, ...]:
     """Like `key_parts` for a folder: empty is the whole store, one trailing `/` is ignored."""
-    folder = prefix.removesuffix("/")
-    return key_parts(folder) if folder else ()
+    return key_parts(prefix.removesuffix("/")) if prefix else ()
 
 
 class Store(Protocol):
