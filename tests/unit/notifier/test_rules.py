@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notifier.rules import matches, wants
-from services.notifier.schedule import DELAYS_S, TRIES, wait_s
+from services.notifier.schedule import DELAYS_S, PATIENCE_S, TRIES, wait_s
 from services.notifier.wording import note
 from shared.keys.sealed import Sealed
 from shared.messages.base import now
@@ -54,7 +54,7 @@ chances = st.floats(min_value=0, max_value=1, exclude_max=True)
 
 @given(st.integers(min_value=1, max_value=TRIES - 1), chances)
 def test_a_try_waits_its_delay_and_at_most_a_fifth_more(tries: int, chance: float) -> None:
-    wait = wait_s(tries, retry_after_s=None, chance=chance)
+    wait = wait_s(tries, age_s=0, retry_after_s=None, chance=chance)
 
     assert wait is not None
     assert DELAYS_S[tries - 1] <= wait <= DELAYS_S[tries - 1] * 1.2
@@ -62,12 +62,17 @@ def test_a_try_waits_its_delay_and_at_most_a_fifth_more(tries: int, chance: floa
 
 @given(chances)
 def test_patience_is_granted_up_to_a_day(chance: float) -> None:
-    assert wait_s(1, retry_after_s=600.0, chance=chance) == 600.0
-    assert wait_s(1, retry_after_s=1e9, chance=chance) == 86400.0
+    assert wait_s(1, age_s=0, retry_after_s=600.0, chance=chance) == 600.0
+    assert wait_s(1, age_s=0, retry_after_s=1e9, chance=chance) == 86400.0
 
 
 def test_the_last_try_is_the_last() -> None:
-    assert wait_s(TRIES, retry_after_s=5.0, chance=0.0) is None
+    assert wait_s(TRIES, age_s=0, retry_after_s=5.0, chance=0.0) is None
+
+
+def test_what_is_old_is_given_up_however_often_it_was_tried() -> None:
+    assert wait_s(1, age_s=PATIENCE_S - 1, retry_after_s=None, chance=0.0) == DELAYS_S[0]
+    assert wait_s(1, age_s=PATIENCE_S + 1, retry_after_s=None, chance=0.0) is None
 
 
 def test_a_note_says_what_failed_and_what_to_do() -> None:

@@ -1,0 +1,15 @@
+"""What the notifier reads from its environment."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`encryption_key`: opens the channels' secrets, newest first, divided by commas.
+
+    `notifier_allow_loopback`: everything runs on one machine, so a receiver may be there too.
+    """
+
+    encryption_key: str
+    notifier_allow_loopback: bool = False
