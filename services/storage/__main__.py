@@ -1,0 +1,29 @@
+"""Starts the storage service."""
+
+from __future__ import annotations
+
+import os
+
+from services.storage.catalogue import ReadModelCatalogue
+from services.storage.opening import SealedStores
+from services.storage.service import Storage
+from services.storage.settings import Settings
+from shared.bus import Bus
+from shared.keys.bucket import BusKeys
+from shared.keys.vault import Vault
+from shared.readmodel.reader import read_model
+from shared.serving import replica_name, serve
+from shared.settings import load
+
+
+async def work(bus: Bus) -> None:
+    settings = load(Settings, os.environ)
+    vault = Vault(BusKeys(bus), settings.encryption_key.split(","))
+    async with read_model(settings.database_url) as reader:
+        stores = SealedStores(bus, vault)
+        catalogue = ReadModelCatalogue(reader)
+        await Storage(bus, catalogue, stores, settings, replica=replica_name()).listen()
+
+
+if __name__ == "__main__":
+    serve("storage", work)

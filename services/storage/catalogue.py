@@ -1,0 +1,130 @@
+"""What the log knows of each store's archives, as the read model tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import Row, Select, or_, select
+
+from services.storage.garbage import Attempt
+from shared.readmodel.reader import ReadModel
+from shared.readmodel.tables import backup_attempts, backup_metadata, backups, stores
+
+_BATCH = 1000
+
+
+class Catalogue(Protocol):
+    """Where storage looks for work. Lists are by age, the oldest first."""
+
+    async def position(self) -> int:
+        """The last event that is part of the answers."""
+
+    async def at_least(self, seq: int) -> None:
+        """Wait until the event `seq` is part of the answers; raises NotProjectedError."""
+
+    async def store_ids(self) -> list[str]:
+        """The stores there are."""
+
+    async def unproven(self, store_id: str) -> list[UUID]:
+        """Completed backups whose objects were not read again yet."""
+
+    async def unwanted(self, store_id: str) -> list[UUID]:
+        """Backups that expired or that somebody wants deleted."""
+
+    async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
+        """Attempts never cleared, or due for another look; living ones may be among them."""
+
+    async def attempts_of(self, store_id: str, backup_ids: Collection[UUID]) -> list[Attempt]:
+        """All attempts of these backups in the store."""
+
+
+class ReadModelCatalogue:
+    """The catalogue in Postgres."""
+
+    def __init__(self, read_model: ReadModel) -> None:
+        self._read_model = read_model
+
+    async def position(self) -> int:
+        return await self._read_model.position()
+
+    async def at_least(self, seq: int) -> None:
+        await self._read_model.at_least(seq)
+
+    async def store_ids(self) -> list[str]:
+        return [row.id for row in await self._read_model.rows(select(stores.c.id))]
+
+    async def unproven(self, store_id: str) -> list[UUID]:
+        return await self._backups(store_id, {"completed"}, proof="unverified")
+
+    async def unwanted(self, store_id: str) -> list[UUID]:
+        return await self._backups(store_id, {"expired", "deleting"})
+
+    async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
+        ended = backups.c.completed_at
+        query = _attempts(store_id).where(
+            # Not the one that completed: there is one for every backup that stands.
+            or_(
+                backup_metadata.c.backup_id.is_(None), backup_attempts.c.attempt < backups.c.attempt
+            ),
+            or_(
+                backup_attempts.c.deleted_at.is_(None),
+                (ended + again <= now) & (backup_attempts.c.deleted_at < ended + again),
+            ),
+        )
+        return [_attempt(row) for row in await self._read_model.rows(query)]
+
+    async def attempts_of(self, store_id: str, backup_ids: Collection[UUID]) -> list[Attempt]:
+        found: list[Attempt] = []
+        wanted = sorted(backup_ids)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            query = _attempts(store_id).where(backup_attempts.c.backup_id.in_(batch))
+            found += [_attempt(row) for row in await self._read_model.rows(query)]
+        return found
+
+    async def _backups(
+        self, store_id: str, statuses: Collection[str], proof: str | None = None
+    ) -> list[UUID]:
+        query = (
+            select(backups.c.id)
+            .where(backups.c.store_id == store_id, backups.c.status.in_(statuses))
+            .order_by(backups.c.requested_at, backups.c.id)
+        )
+        if proof is not None:
+            query = query.where(backups.c.proof == proof)
+        return [row.id for row in await self._read_model.rows(query)]
+
+
+def _attempts(store_id: str) -> Select[Any]:
+    return (
+        select(
+            backup_attempts.c.backup_id,
+            backup_attempts.c.attempt,
+            backup_attempts.c.prefix,
+            backup_attempts.c.deleted_at,
+            backups.c.status,
+            backups.c.attempt.label("latest"),
+            backups.c.completed_at.label("ended_at"),
+            backup_metadata.c.backup_id.is_not(None).label("archived"),
+        )
+        .join(backups, backups.c.id == backup_attempts.c.backup_id)
+        .outerjoin(backup_metadata, backup_metadata.c.backup_id == backups.c.id)
+        .where(backup_attempts.c.store_id == store_id)
+        .order_by(backup_attempts.c.seq)
+    )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        backup_id=row.backup_id,
+        number=row.attempt,
+        prefix=row.prefix,
+        status=row.status,
+        latest=row.latest,
+        archived=row.archived,
+        ended_at=row.ended_at,
+        deleted_at=row.deleted_at,
+    )

@@ -1,0 +1,74 @@
+"""What the log says of one backup, and what storage adds to it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from services.storage.catalogue import Catalogue
+from shared.bus import Bus, Expect, WrongSequenceError
+from shared.messages.base import consequence
+from shared.messages.facts import (
+    BackupDeleted,
+    BackupDeleteRequested,
+    BackupExpired,
+    BackupFact,
+)
+
+ACTOR = "service:storage"
+
+Kind = TypeVar("Kind", bound=BackupFact)
+
+
+class History(msgspec.Struct, frozen=True):
+    """The last fact of each kind about a backup."""
+
+    facts: list[BackupFact]
+
+    def last(self, kind: type[Kind]) -> Kind | None:
+        return next((fact for fact in reversed(self.facts) if isinstance(fact, kind)), None)
+
+    def has(self, *kinds: type[BackupFact]) -> bool:
+        return any(isinstance(fact, kinds) for fact in self.facts)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether its objects may be deleted at any moment, or are gone already."""
+        return self.has(BackupExpired, BackupDeleteRequested, BackupDeleted)
+
+
+class Ledger:
+    """Reads and appends the facts of backups."""
+
+    def __init__(self, bus: Bus, catalogue: Catalogue) -> None:
+        self._bus, self._catalogue = bus, catalogue
+
+    async def history(self, backup_id: UUID) -> History:
+        last = await self._bus.last_of(f"evt.backup.*.*.{backup_id}")
+        messages = [delivery.message for delivery in last]
+        return History([message for message in messages if isinstance(message, BackupFact)])
+
+    async def say(self, fact: BackupFact, expect: Expect | None = None) -> None:
+        """Append, and wait until it is projected: what was done is not to be found as work."""
+        appended = await self._bus.append(fact, expect=expect)
+        await self._catalogue.at_least(appended.seq)
+
+    async def say_once(self, fact: BackupFact) -> None:
+        """As `say`, unless a fact of this kind was said of the backup before."""
+        with suppress(WrongSequenceError):
+            await self.say(fact, Expect(0))
+
+
+def following(kind: type[Kind], cause: BackupFact, purpose: str, **values: Any) -> Kind:
+    """What follows from `cause` about the same backup: the same fact each time."""
+    return kind(
+        id=consequence(cause.id, purpose),
+        caused_by=cause.id,
+        request_id=cause.request_id,
+        actor=ACTOR,
+        backup_id=cause.backup_id,
+        **values,
+    )

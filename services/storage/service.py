@@ -1,0 +1,98 @@
+"""Storage: every object in every store is its; it alone deletes, and proves what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from services.storage.catalogue import Catalogue
+from services.storage.cleaner import Cleaner
+from services.storage.lane import Lane
+from services.storage.ledger import Ledger
+from services.storage.opening import Desk, Stores
+from services.storage.prover import Prover
+from services.storage.settings import Settings
+from shared.bus import Bus, Delivery
+from shared.bus.base import EVENTS
+from shared.errors import PlatformError
+from shared.messages.facts import BackupAttempted, BackupFact, BackupRequested
+from shared.messages.settings import StoreSetting
+from shared.plugins import announce
+from shared.stores import AnyStore
+
+FILTERS = (
+    "evt.backup.attempted.*.>",
+    "evt.backup.completed.*.>",
+    "evt.backup.failed.*.>",
+    "evt.backup.cancelled.*.>",
+    "evt.backup.expired.*.>",
+    "evt.backup.delete_requested.*.>",
+    "cfg.store.>",
+)
+
+
+class Storage:
+    """Keeps lanes for each store, and wakes those that a fact concerns.
+
+    What there is to do is found in the read model, so a fact that was missed costs time only.
+    """
+
+    def __init__(
+        self, bus: Bus, catalogue: Catalogue, stores: Stores, settings: Settings, *, replica: str
+    ) -> None:
+        self._bus, self._catalogue, self._stores, self._replica = bus, catalogue, stores, replica
+        self._settings, self._ledger = settings, Ledger(bus, catalogue)
+        self._lanes: dict[str, list[Lane]] = {}
+
+    async def listen(self) -> None:
+        """Announce the stores, then work on the state there is and on every fact after it."""
+        await announce(self._bus, "store", AnyStore)
+        position = await self._catalogue.position()
+        async with asyncio.TaskGroup() as group:
+            for store_id in await self._catalogue.store_ids():
+                self._open_lanes(group, store_id)
+            async for delivery in self._bus.follow(EVENTS, after_seq=position, filters=FILTERS):
+                await self._on_event(group, delivery)
+
+    async def _on_event(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
+        try:
+            store_id = await self._store_of(delivery)
+        except PlatformError:  # whichever it was: the lanes look for themselves
+            self._wake(delivery.seq, *self._lanes)
+            return
+        if store_id is not None:
+            self._open_lanes(group, store_id)
+            self._wake(delivery.seq, store_id)
+
+    async def _store_of(self, delivery: Delivery) -> str | None:
+        message = delivery.message
+        if isinstance(message, StoreSetting):
+            return message.key
+        if isinstance(message, BackupAttempted):
+            return message.store_id
+        if not isinstance(message, BackupFact):
+            return None
+        requests = await self._bus.last_of(f"evt.backup.requested.*.{message.backup_id}")
+        request = requests[-1].message if requests else None
+        return request.store_id if isinstance(request, BackupRequested) else None
+
+    def _wake(self, seq: int, *store_ids: str) -> None:
+        for store_id in store_ids:
+            for lane in self._lanes[store_id]:
+                lane.wake(seq)
+
+    def _open_lanes(self, group: asyncio.TaskGroup, store_id: str) -> None:
+        if store_id in self._lanes:
+            return
+        desk = Desk(self._bus, self._stores, store_id, self._replica)
+        prover = Prover(desk, self._catalogue, self._ledger)
+        second_look = timedelta(seconds=self._settings.second_look_s)
+        cleaner = Cleaner(self._bus, desk, self._catalogue, self._ledger, second_look)
+        every_s, scan_every_s = self._settings.look_every_s, self._settings.scan_every_s
+        woken = [
+            Lane(f"prove {store_id}", prover.prove, every_s=every_s),
+            Lane(f"clean {store_id}", cleaner.clean, every_s=every_s),
+        ]
+        self._lanes[store_id] = woken
+        for lane in [*woken, Lane(f"scan {store_id}", cleaner.scan, every_s=scan_every_s)]:
+            group.create_task(lane.run())

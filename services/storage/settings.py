@@ -1,0 +1,21 @@
+"""What the storage service reads from its environment."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """`database_url`: the read model, by a role that only reads. `encryption_key`: opens the
+    stores' credentials, newest first, divided by commas.
+
+    Every `look_every_s` each store's work is looked for, in case a fact was missed. Garbage is
+    looked for again `second_look_s` after its run ended, for late writers. Every `scan_every_s`
+    (and at start) a store is listed and compared with the log.
+    """
+
+    database_url: str
+    encryption_key: str
+    look_every_s: float = 60.0
+    second_look_s: float = 3600.0
+    scan_every_s: float = 86400.0

@@ -1,0 +1,248 @@
+"""Archives in real stores, the facts about them, and a catalogue folded from those facts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from services.storage.garbage import Attempt
+from shared.archive.keys import SigningKey, WorkerIdentity, certify
+from shared.archive.manifest import About, Body, ObjectRecord, sign_manifest
+from shared.bus import Bus
+from shared.bus.base import EVENTS
+from shared.bus.memory import MemoryBus
+from shared.messages.base import now
+from shared.messages.facts import (
+    BackupAttempted,
+    BackupCancelled,
+    BackupCompleted,
+    BackupCorrupted,
+    BackupDeleted,
+    BackupDeleteRequested,
+    BackupExpired,
+    BackupFact,
+    BackupFailed,
+    BackupGarbageDeleted,
+    BackupRequested,
+    BackupVerified,
+)
+from shared.messages.settings import StoreSetting
+from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
+from shared.stores import Store
+from shared.stores.local import Local
+
+RUN = UUID(int=1)
+PLATFORM = SigningKey.generate()
+WORKER = SigningKey.generate()
+CERTIFICATE = certify(PLATFORM, pool="core", public_key=WORKER.public, issued_at=now())
+IDENTITY = WorkerIdentity(key=WORKER, certificate=CERTIFICATE)
+
+
+class OneStore:
+    """Opens one store by its id; None for any other. `down` is raised instead, if set."""
+
+    def __init__(self, store: Store, store_id: str = "s1") -> None:
+        self.store, self.store_id = store, store_id
+        self.down: Exception | None = None
+
+    async def open(self, store_id: str) -> Store | None:
+        if self.down is not None:
+            raise self.down
+        return self.store if store_id == self.store_id else None
+
+
+class Said:
+    """Says the facts of one backup."""
+
+    def __init__(self, bus: Bus, store_id: str = "s1", backup_id: UUID | None = None) -> None:
+        self._bus, self._store_id = bus, store_id
+        self.id = backup_id or uuid4()
+
+    async def requested(self) -> None:
+        database = DatabaseRef(server_id=UUID(int=2), endpoint="main", name="shop")
+        await self._bus.append(
+            BackupRequested(
+                backup_id=self.id,
+                run_id=RUN,
+                database=database,
+                store_id=self._store_id,
+                run_pool="core",
+            )
+        )
+
+    async def attempted(self, number: int) -> None:
+        await self._bus.append(
+            BackupAttempted(
+                backup_id=self.id,
+                run_id=RUN,
+                attempt=number,
+                worker="w",
+                store_id=self._store_id,
+                prefix=f"{self.id}/{number}",
+            )
+        )
+
+    async def completed(self, number: int, archive: ArchiveFacts) -> None:
+        await self._bus.append(
+            BackupCompleted(
+                backup_id=self.id,
+                run_id=RUN,
+                attempt=number,
+                prefix=f"{self.id}/{number}",
+                started_at=now(),
+                seconds=1.0,
+                archive=archive,
+            )
+        )
+
+    async def failed(self, number: int) -> None:
+        problem = Problem(code="tool.failed", cause="the dump tool failed")
+        await self._bus.append(
+            BackupFailed(backup_id=self.id, run_id=RUN, attempt=number, problem=problem)
+        )
+
+    async def cancelled(self, number: int) -> None:
+        await self._bus.append(BackupCancelled(backup_id=self.id, run_id=RUN, attempt=number))
+
+    async def expired(self) -> None:
+        await self._bus.append(BackupExpired(backup_id=self.id, reason="policy"))
+
+    async def delete_requested(self) -> None:
+        await self._bus.append(BackupDeleteRequested(backup_id=self.id))
+
+
+async def say_store(bus: Bus, root: str, store_id: str = "s1") -> None:
+    await bus.append(
+        StoreSetting(key=store_id, name=store_id, store={"kind": "local", "root": root})
+    )
+
+
+async def put(store: Store, key: str, content: bytes) -> int:
+    async def once() -> AsyncIterator[bytes]:
+        yield content
+
+    return (await store.put(key, once())).size
+
+
+async def write_archive(store: Store, backup_id: UUID, number: int) -> ArchiveFacts:
+    """The objects of an archive, as far as storage looks at them."""
+    contents = {"data.0": b"\x89HFB" * 5000, "index": b"i" * 700, "log": b"l" * 90}
+    records = [
+        ObjectRecord(name=name, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in contents.items()
+    ]
+    body = Body(
+        backup_id=str(backup_id),
+        attempt=str(number),
+        about=About(engine="postgresql", method="logical"),
+        objects=tuple(records),
+    )
+    contents["envelope.1"] = b"e" * 300
+    contents["manifest"] = sign_manifest(body, IDENTITY).encode()
+    for name, content in contents.items():
+        await put(store, f"{backup_id}/{number}/{name}", content)
+    objects = [
+        StoredObject(name=name, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in contents.items()
+    ]
+    return ArchiveFacts(
+        raw_bytes=1,
+        stored_bytes=sum(one.size_bytes for one in objects),
+        manifest_sha256=objects[-1].sha256,
+        codec="zstd",
+        tool="pg_dump",
+        tool_version="16",
+        server_version="16",
+        taken_at=now(),
+        objects=objects,
+    )
+
+
+async def names(store: Store, prefix: str = "") -> set[str]:
+    return {info.key async for info in store.list(prefix)}
+
+
+class Folded:
+    """The catalogue as the facts on a memory bus say it; always up to date."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self._bus = bus
+
+    async def position(self) -> int:
+        return (await self._bus.state(EVENTS)).last_seq
+
+    async def at_least(self, seq: int) -> None:
+        assert seq <= await self.position()
+
+    async def store_ids(self) -> list[str]:
+        found = [one.message for one in await self._bus.last_of("cfg.store.*")]
+        return [one.key for one in found if isinstance(one, StoreSetting)]
+
+    async def unproven(self, store_id: str) -> list[UUID]:
+        return [one for one in self._ids(store_id) if self._status(one) == "completed"]
+
+    async def unwanted(self, store_id: str) -> list[UUID]:
+        return [one for one in self._ids(store_id) if self._status(one) in {"expired", "deleting"}]
+
+    async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
+        return [one for backup_id in self._ids(store_id) for one in self._attempts(backup_id)]
+
+    async def attempts_of(self, store_id: str, backup_ids: Collection[UUID]) -> list[Attempt]:
+        known = {*self._ids(store_id)} & {*backup_ids}
+        return [one for backup_id in sorted(known) for one in self._attempts(backup_id)]
+
+    def _facts(self, backup_id: UUID | None = None) -> list[BackupFact]:
+        messages = [one.message for one in self._bus.server.stream(EVENTS).messages]
+        facts = [one for one in messages if isinstance(one, BackupFact)]
+        return [one for one in facts if backup_id in (None, one.backup_id)]
+
+    def _ids(self, store_id: str) -> list[UUID]:
+        requests = [one for one in self._facts() if isinstance(one, BackupRequested)]
+        return [one.backup_id for one in requests if one.store_id == store_id]
+
+    def _status(self, backup_id: UUID) -> str:
+        status = "requested"
+        for fact in self._facts(backup_id):
+            match fact:
+                case BackupAttempted():
+                    status = "running"
+                case BackupCompleted():
+                    status = "completed"
+                case BackupFailed():
+                    status = "failed"
+                case BackupCancelled():
+                    status = "cancelled"
+                case BackupExpired():
+                    status = "expired"
+                case BackupDeleteRequested():
+                    status = "deleting"
+                case BackupDeleted():
+                    status = "deleted"
+                case BackupVerified() | BackupCorrupted() if status == "completed":
+                    status = "judged"
+        return status
+
+    def _attempts(self, backup_id: UUID) -> list[Attempt]:
+        facts = self._facts(backup_id)
+        attempted = [one for one in facts if isinstance(one, BackupAttempted)]
+        cleared = {one.attempt: one.at for one in facts if isinstance(one, BackupGarbageDeleted)}
+        ends = (BackupCompleted, BackupFailed, BackupCancelled)
+        return [
+            Attempt(
+                backup_id=backup_id,
+                number=one.attempt,
+                prefix=one.prefix,
+                status=self._status(backup_id).replace("judged", "completed"),
+                latest=max(other.attempt for other in attempted),
+                archived=any(isinstance(fact, BackupCompleted) for fact in facts),
+                ended_at=next((fact.at for fact in facts if isinstance(fact, ends)), None),
+                deleted_at=cleared.get(one.attempt),
+            )
+            for one in attempted
+        ]
+
+
+def local(root: object) -> Local:
+    return Local(root=str(root))
