@@ -43,6 +43,17 @@ class S3Service:
         }
         return S3(**{**fields, **other})  # type: ignore[arg-type]  # the fields are S3's own
 
+    def serve(self, directory: Path, *, secret: str) -> None:
+        """Start rclone over a folder, with this secret for our access key."""
+        argv = [
+            str(Path(sys.executable).with_name("rclone")),
+            *("serve", "s3", "--addr", f"127.0.0.1:{self.port}"),
+            *("--vfs-cache-mode", "off", "--config", os.devnull),
+            str(directory),
+        ]
+        # Not in argv, where every user of the machine could read it.
+        self.start(argv, {"RCLONE_AUTH_KEY": f'"{self.access_key_id},{secret}"'})
+
     def start(self, argv: list[str], environment: dict[str, str]) -> None:
         """Start the program and wait until it listens."""
         self.process = subprocess.Popen(
@@ -75,16 +86,8 @@ def rclone_s3(directory: Path) -> Iterator[S3Service]:
     """`rclone serve s3` over a folder: checks every signature; rejects wrong credentials."""
     (directory / BUCKET).mkdir(parents=True, exist_ok=True)
     service = S3Service()
-    argv = [
-        str(Path(sys.executable).with_name("rclone")),
-        *("serve", "s3", "--addr", f"127.0.0.1:{service.port}"),
-        *("--vfs-cache-mode", "off", "--config", os.devnull),
-        str(directory),
-    ]
-    # Not in argv, where every user of the machine could read it.
-    secret = {"RCLONE_AUTH_KEY": f'"{service.access_key_id},{service.secret_access_key}"'}
     try:
-        service.start(argv, secret)
+        service.serve(directory, secret=service.secret_access_key)
         yield service
     finally:
         service.kill()
