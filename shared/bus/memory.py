@@ -85,6 +85,10 @@ class MemoryBus:
             return Appended(seq, already=True)
         return [stream.append(stored) for stored in batch][-1]
 
+    async def keep(self, stream: str, subject: str, data: bytes, *, key: str) -> int:
+        stored = Stored(checked_subject(subject), {"Nats-Msg-Id": key}, data)
+        return self.server.stream(stream).append(stored).seq
+
     async def last_of(self, subject: str) -> list[Delivery]:
         newest = {one.subject: one for one in self.server.stream(EVENTS).under([subject], 0)}
         return sorted(newest.values(), key=lambda delivery: delivery.seq)
