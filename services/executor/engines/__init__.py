@@ -1,0 +1,9 @@
+"""What is dumped, and how. Adding an engine: one file, one name in the union."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from services.executor.engines.postgresql import Postgresql
+
+AnyEngine: TypeAlias = Postgresql

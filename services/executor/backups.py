@@ -1,0 +1,184 @@
+"""A backup: the engine's dump through the pipeline into a store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from services.executor.engines.base import Dump
+from services.executor.orders import BadSettingsError, DataOrder, open_data_order
+from services.executor.pipeline import write_archive
+from services.executor.plan import ArchivePlan, ArchiveReceipt, Point
+from services.executor.progress import RunLog
+from services.executor.runners.base import Workplace
+from services.executor.runs import Worker
+from shared.archive.codecs import AnyCodec, codec_named
+from shared.archive.keys import Recipient, WorkerIdentity
+from shared.archive.manifest import About
+from shared.messages.base import Fact, consequence, now
+from shared.messages.facts import BackupAttempted, BackupCancelled, BackupCompleted, BackupFailed
+from shared.messages.orders import RunBackup
+from shared.messages.values import (
+    ArchiveFacts,
+    BackupType,
+    Method,
+    Problem,
+    StoredObject,
+)
+
+_Fact = TypeVar("_Fact", BackupAttempted, BackupCompleted, BackupFailed, BackupCancelled)
+
+
+class BackupTools(msgspec.Struct, frozen=True, kw_only=True):
+    """What every backup of this process uses."""
+
+    worker: Worker
+    identity: WorkerIdentity
+    workplace: Workplace
+    point: Point
+    pack_threads: int
+
+
+class BackupWork:
+    """See `Work`."""
+
+    about = "backup"
+
+    def __init__(self, order: RunBackup, tools: BackupTools) -> None:
+        self.order, self._tools = order, tools
+        self.aggregate = order.backup_id
+
+    def attempted(self, attempt: int) -> Fact:
+        """Its id is new each time: two workers must never take one fact for their own."""
+        return self._fact(
+            BackupAttempted,
+            self.order.id,
+            attempt,
+            id=uuid7(),
+            worker=self._tools.worker.name,
+            store_id=self.order.store_id,
+            prefix=self._prefix(attempt),
+        )
+
+    async def perform(self, attempt: int, log: RunLog) -> Callable[[UUID], Fact]:
+        self._require_known()
+        opened = open_data_order(self.order, self._tools.worker.order_key)
+        log.hide(opened.secrets)
+        started_at, began = now(), time.monotonic()
+        log.line("info", f"attempt {attempt} of backup {self.order.backup_id} begins")
+        async with (
+            opened.runner.session(self._tools.workplace) as session,
+            opened.engine.dump(session, self.order.database, on_line=log.tool) as dump,
+        ):
+            log.expect(dump.facts.estimated_bytes)
+            log.line("info", f"{dump.facts.tool} {dump.facts.tool_version} has begun")
+            await self._tools.point("dump-started")
+            receipt = await self._write(attempt, opened, dump, log)
+        seconds = round(time.monotonic() - began, 3)
+        facts = self._facts(receipt, dump)
+
+        def completed(cause: UUID) -> Fact:
+            return self._fact(
+                BackupCompleted,
+                cause,
+                attempt,
+                id=consequence(cause, "completed"),
+                prefix=self._prefix(attempt),
+                started_at=started_at,
+                seconds=seconds,
+                archive=facts,
+            )
+
+        return completed
+
+    def failed(self, cause: UUID, attempt: int, problem: Problem) -> Fact:
+        said = consequence(cause, "failed")
+        return self._fact(BackupFailed, cause, attempt, id=said, problem=problem)
+
+    def cancelled(self, cause: UUID, attempt: int) -> Fact:
+        return self._fact(BackupCancelled, cause, attempt, id=consequence(cause, "cancelled"))
+
+    async def clean(self) -> None:
+        """Objects of earlier attempts are the storage service's to delete."""
+
+    async def _write(
+        self, attempt: int, opened: DataOrder, dump: Dump, log: RunLog
+    ) -> ArchiveReceipt:
+        return await write_archive(
+            dump.output(),
+            ended=dump.ended,
+            plan=ArchivePlan(
+                backup_id=str(self.order.backup_id),
+                attempt=str(attempt),
+                about=self._about_archive(opened, dump),
+                recipients=tuple(Recipient.parse(text) for text in self.order.recipients),
+                worker=self._tools.identity,
+                checkpoint=self.order.checkpoint,
+                codec=cast(AnyCodec, codec_named(self.order.codec)),
+                workers=self._tools.pack_threads,
+            ),
+            store=opened.store,
+            log=log.content(),
+            on_progress=log.progress,
+            point=self._tools.point,
+        )
+
+    def _about_archive(self, opened: DataOrder, dump: Dump) -> About:
+        return About(
+            engine=opened.engine_kind,
+            method="logical",
+            tool=dump.facts.tool,
+            tool_version=dump.facts.tool_version,
+            server_version=dump.facts.server_version,
+            database=self.order.database,
+            consistency_point=dump.facts.consistency_point,
+            created_at=dump.facts.taken_at,
+            chain=str(self.order.backup_id),
+        )
+
+    def _facts(self, receipt: ArchiveReceipt, dump: Dump) -> ArchiveFacts:
+        return ArchiveFacts(
+            raw_bytes=receipt.raw_bytes,
+            stored_bytes=receipt.stored_bytes,
+            manifest_sha256=receipt.manifest_sha256,
+            codec=self.order.codec,
+            tool=dump.facts.tool,
+            tool_version=dump.facts.tool_version,
+            server_version=dump.facts.server_version,
+            consistency_point=dump.facts.consistency_point,
+            taken_at=dump.facts.taken_at,
+            tables=dump.tables,
+            objects=[
+                StoredObject(name=one.name, size_bytes=one.size, sha256=one.sha256)
+                for one in receipt.objects
+            ],
+            recipients=[Recipient.parse(text).id for text in self.order.recipients],
+        )
+
+    def _fact(self, kind: type[_Fact], cause: UUID, attempt: int, **fields: Any) -> _Fact:
+        return kind(
+            pool=self.order.pool,
+            actor="service:executor",
+            caused_by=cause,
+            request_id=self.order.request_id,
+            backup_id=self.order.backup_id,
+            run_id=self.order.run_id,
+            attempt=attempt,
+            **fields,
+        )
+
+    def _require_known(self) -> None:
+        if self.order.type_wanted is not BackupType.FULL:
+            raise BadSettingsError("this executor makes full backups only")
+        if self.order.method is not Method.LOGICAL:
+            raise BadSettingsError("this executor makes logical backups only")
+        if not self.order.recipients:
+            raise BadSettingsError("the order names no recipient who could open the archive")
+
+    def _prefix(self, attempt: int) -> str:
+        return f"{self.order.backup_id}/{attempt}"

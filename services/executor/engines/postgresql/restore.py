@@ -1,0 +1,182 @@
+"""One restore: into a database nobody sees, checked, and only then given its name."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+
+from services.executor.engines.base import (
+    BusyError,
+    Bytes,
+    Restored,
+    Target,
+    TargetExistsError,
+    VersionError,
+)
+from services.executor.engines.postgresql import tools
+from services.executor.engines.postgresql.connection import (
+    Connection,
+    Login,
+    connected,
+    tool_environment,
+)
+from services.executor.engines.postgresql.content import check_of, content, require_same
+from services.executor.engines.postgresql.problems import of_tool
+from services.executor.engines.postgresql.quoting import (
+    conninfo_database,
+    database_name,
+    identifier,
+    literal,
+)
+from services.executor.engines.postgresql.toc import Origin, read_origin
+from services.executor.runners.base import OnLine, Session
+from shared.messages.values import TableContent
+
+# Somebody's monitoring may look into the new database at the moment it gets its name.
+_RENAME_TRIES = 20
+_RENAME_WAIT_S = 0.5
+
+_MARK = re.compile(r"Restored by Holdfast: restore ([0-9a-f-]{36}), ([0-9]+) bytes")
+_COMMENT = """
+select shobj_description(oid, 'pg_database') as comment from pg_database where datname = $1
+"""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine's settings that concern a restore."""
+
+    keep_owners: bool
+    analyze: bool
+
+
+class Restore:
+    """The steps of one restore; each may be repeated after a kill at any moment."""
+
+    def __init__(
+        self, login: Login, at: Session, target: Target, maintenance: str, options: Options
+    ) -> None:
+        self._login, self._at, self._target = login, at, target
+        self._maintenance, self._options = maintenance, options
+        self._name = database_name(target.database)
+        # The name alone proves whose it is: only databases of this name are ever dropped.
+        self._working = f"holdfast-restore-{target.restore_id.hex}"
+
+    async def run(self, source: Bytes, on_line: OnLine | None) -> Restored:
+        """See `Engine.restore`."""
+        async with self._maintenance_connection() as connection:
+            finished = await self._finished_before(connection)
+            if finished is not None:
+                return Restored(raw_bytes=finished, tables=await self._check(self._name))
+            origin, beginning = await read_origin(source)
+            tool = await self._tool(connection.major, origin)
+        try:
+            await self._create(origin)
+            counted = _Counted(beginning, source)
+            await self._load(tool.path, counted, on_line)
+            tables = await self._check(self._working)
+            await self._reveal(counted.bytes)
+        except BaseException:
+            await asyncio.shield(asyncio.ensure_future(self.undo()))
+            raise
+        return Restored(raw_bytes=counted.bytes, tables=tables)
+
+    async def undo(self) -> None:
+        """Drop what this restore made as long as it had no name."""
+        async with self._maintenance_connection() as connection:
+            await self._drop(connection)
+
+    async def _tool(self, major: int, origin: Origin) -> tools.Tool:
+        if origin.major > major:
+            raise VersionError(
+                f"the backup is from PostgreSQL {origin.major}, the target is {major}"
+            )
+        return await tools.find(self._at, "pg_restore", major, tls=self._login.tls != "off")
+
+    async def _finished_before(self, connection: Connection) -> int | None:
+        """The raw bytes of the finished target, None where none stands; else TargetExistsError."""
+        found = await connection.row(_COMMENT, self._name)
+        if found is None:
+            return None
+        mark = _MARK.fullmatch(found["comment"] or "")
+        if mark is None or mark[1] != str(self._target.restore_id):
+            raise TargetExistsError("a database of this name exists already")
+        return int(mark[2])
+
+    async def _create(self, origin: Origin) -> None:
+        async with self._maintenance_connection() as connection:
+            await self._drop(connection)
+            await connection.execute(
+                f"create database {identifier(self._working)} template template0 {origin.options}"
+            )
+
+    async def _load(self, tool: str, source: _Counted, on_line: OnLine | None) -> None:
+        argv = [
+            tool,
+            "--format=custom",
+            "--exit-on-error",
+            "--no-password",
+            *([] if self._options.keep_owners else ["--no-owner", "--no-privileges"]),
+            f"--dbname={conninfo_database(self._working)}",
+        ]
+        env = await tool_environment(self._login, self._at, self._working)
+        # What is lost in a crash is dropped and restored anew; naming it later waits for the disk.
+        env |= {"PGOPTIONS": "-c synchronous_commit=off -c statement_timeout=0"}
+        async with self._at.start(argv, env=env, stdin=source.pieces(), on_line=on_line) as process:
+            async for _ in process.output():
+                pass
+            ended = await process.exited()
+        if not ended.well:
+            raise of_tool("pg_restore", ended)
+
+    async def _check(self, database: str) -> list[TableContent]:
+        expected: Sequence[TableContent] = self._target.tables
+        async with connected(self._login, self._at, database) as connection:
+            found = await content(connection, check_of(expected))
+            require_same(expected, found)
+            if self._options.analyze and database == self._working:
+                await connection.execute("analyze")
+        return found
+
+    async def _reveal(self, raw_bytes: int) -> None:
+        """Mark, then name: whoever sees the target sees all of it, and whose work it is."""
+        mark = f"Restored by Holdfast: restore {self._target.restore_id}, {raw_bytes} bytes"
+        working = identifier(self._working)
+        async with self._maintenance_connection() as connection:
+            await connection.execute(f"comment on database {working} is {literal(mark)}")
+            for left in reversed(range(_RENAME_TRIES)):
+                try:
+                    await connection.execute(
+                        f"alter database {working} rename to {identifier(self._name)}"
+                    )
+                except BusyError:
+                    if not left:
+                        raise
+                    await asyncio.sleep(_RENAME_WAIT_S)
+                else:
+                    return
+
+    async def _drop(self, connection: Connection) -> None:
+        force = " with (force)" if connection.major >= 13 else ""
+        await connection.execute(f"drop database if exists {identifier(self._working)}{force}")
+
+    def _maintenance_connection(self) -> AbstractAsyncContextManager[Connection]:
+        return connected(self._login, self._at, self._maintenance)
+
+
+class _Counted:
+    """The stream again from its beginning, counted."""
+
+    def __init__(self, beginning: bytes, rest: Bytes) -> None:
+        self._beginning, self._rest = beginning, rest
+        self.bytes = 0
+
+    async def pieces(self) -> Bytes:
+        self.bytes += len(self._beginning)
+        yield self._beginning
+        async for piece in self._rest:
+            self.bytes += len(piece)
+            yield piece

@@ -1,0 +1,91 @@
+"""Pipes between the event loop and a process: large, and with back-pressure both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from services.executor.runners.base import Bytes
+
+PIECE_BYTES = 1 << 20
+"""Also the largest pipe that Linux gives to ordinary users."""
+
+
+def widen(descriptor: int) -> None:
+    """Ask for a pipe of 1 MiB: fewer switches between tool and loop. Systems may refuse."""
+    with suppress(OSError, AttributeError):
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIECE_BYTES)
+
+
+class ReadingEnd:
+    """Our end of a pipe that a process writes to."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+
+    async def pieces(self) -> Bytes:
+        """What comes, in pieces of at most 1 MiB, until every writer has closed."""
+        while piece := await self._next():
+            yield piece
+
+    async def _next(self) -> bytes:
+        while True:
+            await _ready(self._descriptor, reading=True)
+            with suppress(BlockingIOError):
+                return os.read(self._descriptor, PIECE_BYTES)
+
+    def close(self) -> None:
+        """Let a process that still writes see a broken pipe."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class WritingEnd:
+    """Our end of a pipe that a process reads from."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+
+    async def write(self, data: bytes) -> None:
+        """Hand over all of `data`; raises BrokenPipeError when nobody reads any more.
+
+        After `close` it does nothing.
+        """
+        left = memoryview(data)
+        while left and self._descriptor >= 0:
+            await _ready(self._descriptor, reading=False)
+            with suppress(BlockingIOError):
+                left = left[os.write(self._descriptor, left) :]
+
+    def close(self) -> None:
+        """Say that this is the end."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+async def _ready(descriptor: int, *, reading: bool) -> None:
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[None] = loop.create_future()
+    add, remove = (
+        (loop.add_reader, loop.remove_reader) if reading else (loop.add_writer, loop.remove_writer)
+    )
+    add(descriptor, _wake(waiting))
+    try:
+        await waiting
+    finally:
+        remove(descriptor)
+
+
+def _wake(waiting: asyncio.Future[None]) -> Callable[[], None]:
+    def wake() -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    return wake

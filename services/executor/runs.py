@@ -1,0 +1,211 @@
+"""A run from its order to its one ending, whatever happens on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from services.executor import attempts
+from services.executor.attempts import Attempt, Cancel, Fail, History, Leave
+from services.executor.cancellations import Cancellations
+from services.executor.lease import run_lease
+from services.executor.plan import Point
+from services.executor.progress import RunLog
+from shared.bus import Bus, Expect, WrongSequenceError
+from shared.bus.base import LeaveDelivery
+from shared.errors import PlatformError, UnavailableError
+from shared.messages.base import Fact, now
+from shared.messages.orders import RunBackup, RunRestore
+from shared.messages.values import Problem
+
+# The work of hours is not thrown away because the bus is away for a while at its end.
+_SAY_FOR_S = 600.0
+_SAY_EVERY_S = 2.0
+_CLEAN_S = 30.0
+
+
+class Work(Protocol):
+    """What distinguishes a backup from a restore."""
+
+    @property
+    def order(self) -> RunBackup | RunRestore: ...
+
+    @property
+    def about(self) -> str:
+        """Noun and id, `backup` and its id, joined to subjects by `subject`."""
+        ...
+
+    @property
+    def aggregate(self) -> UUID: ...
+
+    def attempted(self, attempt: int) -> Fact:
+        """The fact that an attempt begins."""
+        ...
+
+    async def perform(self, attempt: int, log: RunLog) -> Callable[[UUID], Fact]:
+        """Do it; returns how the completed fact is made from the id of the attempted one."""
+        ...
+
+    def failed(self, cause: UUID, attempt: int, problem: Problem) -> Fact: ...
+
+    def cancelled(self, cause: UUID, attempt: int) -> Fact: ...
+
+    async def clean(self) -> None:
+        """Remove what earlier attempts left where no other service can."""
+        ...
+
+
+class Signals(msgspec.Struct, frozen=True):
+    """What may end an attempt from outside: somebody's wish, or the loss of the lease."""
+
+    stop: asyncio.Event
+    lost: asyncio.Task[None]
+
+
+class Runs:
+    """Performs the orders of one worker."""
+
+    def __init__(
+        self, bus: Bus, worker: str, cancellations: Cancellations, point: Point, limit: int
+    ) -> None:
+        self._bus, self._worker, self._cancellations = bus, worker, cancellations
+        self._point, self._limit = point, limit
+
+    async def run(self, work: Work) -> None:
+        """Returns when the run has ended, here or elsewhere; raises LeaveDelivery to a loser."""
+        order = work.order
+        await self._point("order-received")
+        if (await self._history(work)).ended:
+            return
+        holder = f"{self._worker}.{secrets.token_hex(4)}"
+        async with (
+            self._cancellations.heard(order.run_id) as stop,
+            run_lease(self._bus, order.run_id, holder) as lost,
+        ):
+            await self._point("lease-taken")
+            while not await self._step(work, Signals(stop, lost)):
+                pass
+
+    async def _step(self, work: Work, signals: Signals) -> bool:
+        """Decide and act once; False when somebody spoke between the two."""
+        order, past = work.order, await self._history(work)
+        decision = attempts.decide(
+            past,
+            cancel_wanted=signals.stop.is_set(),
+            now=now(),
+            not_after=order.not_after,
+            limit=self._limit,
+        )
+        try:
+            match decision:
+                case Leave():
+                    return True
+                case Cancel():
+                    await self._clean(work)
+                    await self._say(work, work.cancelled(order.id, past.attempts), past.last_seq)
+                case Fail(problem):
+                    await self._clean(work)
+                    fact = work.failed(order.id, past.attempts, problem)
+                    await self._say(work, fact, past.last_seq)
+                case Attempt(number):
+                    await self._attempt(work, number, past, signals)
+        except WrongSequenceError:
+            return False
+        return True
+
+    async def _attempt(self, work: Work, number: int, past: History, signals: Signals) -> None:
+        attempted = work.attempted(number)
+        begun = await self._say(work, attempted, past.last_seq)
+        await self._point("attempted")
+        log = RunLog(self._bus, work.order.pool, work.order.run_id, number)
+        async with log.saying():
+            ending = await self._ending(work, attempted.id, number, log, signals)
+        await self._point("before-ending-said")
+        try:
+            await self._say(work, ending, begun, only="attempted.*")
+        except WrongSequenceError as error:
+            raise LeaveDelivery from error  # another attempt has begun: this one counts no more
+        await self._point(f"{ending.type.partition('.')[2]}-appended")
+
+    async def _ending(
+        self, work: Work, attempted: UUID, number: int, log: RunLog, signals: Signals
+    ) -> Fact:
+        """The fact that ends the attempt; raises LeaveDelivery where it may say nothing."""
+        performing = asyncio.create_task(work.perform(number, log))
+        stopping = asyncio.create_task(signals.stop.wait())
+        try:
+            await asyncio.wait(
+                {performing, stopping, signals.lost}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if performing.done():
+                return performing.result()(attempted)
+        except PlatformError as error:
+            log.line("error", str(error))
+            return work.failed(attempted, number, problem_of(error))
+        except Exception:
+            structlog.get_logger().exception("a bug ended a run", run_id=str(work.order.run_id))
+            return work.failed(attempted, number, _BUG)
+        finally:
+            stopping.cancel()
+            performing.cancel()
+            await asyncio.wait({performing, stopping})
+        if signals.lost.done():
+            raise LeaveDelivery
+        return work.cancelled(attempted, number)
+
+    async def _clean(self, work: Work) -> None:
+        try:
+            async with asyncio.timeout(_CLEAN_S):
+                await work.clean()
+        except (PlatformError, TimeoutError):
+            # The run ends all the same; what is left bears the run's id in its name.
+            structlog.get_logger().warning("not cleaned up", run_id=str(work.order.run_id))
+
+    async def _history(self, work: Work) -> History:
+        said = await self._bus.last_of(self._subject(work, "*"))
+        return attempts.history((one.seq, one.message) for one in said)
+
+    async def _say(self, work: Work, fact: Fact, expected: int, *, only: str | None = None) -> int:
+        """Append, however long the bus is away; `only` restricts what must not have changed."""
+        subject = f"evt.{work.about}.{only}.{work.aggregate}" if only else self._subject(work, "*")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _SAY_FOR_S
+        while True:
+            try:
+                return (await self._bus.append(fact, expect=Expect(expected, subject))).seq
+            except UnavailableError:
+                if loop.time() > until:
+                    raise
+                await asyncio.sleep(_SAY_EVERY_S)
+
+    @staticmethod
+    def _subject(work: Work, verb: str) -> str:
+        return f"evt.{work.about}.{verb}.{work.order.pool}.{work.aggregate}"
+
+
+_BUG = Problem(
+    code="internal",
+    cause="the executor ran into an error that it does not know",
+    fix="see the executor's own log at this time, and report it",
+)
+
+
+def problem_of(error: PlatformError) -> Problem:
+    """What the log says of an error."""
+    return Problem(code=error.code, cause=error.cause, fix=error.fix)
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """Who works: the name in facts, and the key that opens the pool's orders."""
+
+    name: str
+    order_key: bytes
+
+    def __repr__(self) -> str:
+        return f"Worker(name={self.name!r})"
