@@ -1,0 +1,167 @@
+"""Turns a request into the order that carries it out: self-contained, secrets sealed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from services.scheduler.errors import (
+    NotReadyError,
+    NotRestorableError,
+    NoWorkerError,
+    ServerGoneError,
+    StoreGoneError,
+)
+from services.scheduler.state import Archived, Request, Run, State
+from shared.archive.envelopes import open_envelope
+from shared.archive.keys import RecipientKey, fingerprint
+from shared.bus import Bus
+from shared.keys.opened import open_endpoint, open_server, open_store_config, pool_key, sealed_to
+from shared.keys.vault import Vault
+from shared.messages.base import Order, consequence
+from shared.messages.facts import (
+    BackupRequested,
+    RestoreRequested,
+    ServerDiscoveryRequested,
+    ServerTestRequested,
+)
+from shared.messages.orders import DiscoverServer, OrderSecrets, RunBackup, RunRestore, TestServer
+from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
+from shared.messages.values import ArchiveFacts
+from shared.stores import open_store
+
+ACTOR = "service:scheduler"
+
+VALID_FOR = {
+    "backup": timedelta(hours=24),
+    "restore": timedelta(hours=24),
+    "test": timedelta(seconds=60),
+    "discovery": timedelta(seconds=60),
+}
+"""How long after its dispatch a worker may still begin a run of each kind."""
+
+
+def order_id(request: Request) -> UUID:
+    """The id of the one order that follows from a request."""
+    return consequence(request.id, "order")
+
+
+class Orders:
+    """Builds orders; the only place that opens archive keys and the secrets of servers."""
+
+    def __init__(self, bus: Bus, state: State, vault: Vault, kek: RecipientKey) -> None:
+        self._bus, self._state, self._vault, self._kek = bus, state, vault, kek
+
+    async def build(self, run: Run, request: Request, *, dispatched_at: datetime) -> Order:
+        """The order for `run`, the same each time but for its sealing.
+
+        Raises a retryable error while the pool, the read model or the store is not ready, and
+        any other PlatformError when the request can never be carried out.
+        """
+        public = await pool_key(self._bus, run.pool)
+        if public is None:
+            raise NoWorkerError(f"no worker of pool {run.pool} has started yet")
+        head: dict[str, Any] = {
+            "id": order_id(request),
+            "actor": ACTOR,
+            "caused_by": request.id,
+            "request_id": request.request_id,
+            "pool": run.pool,
+            "run_id": run.run_id,
+            "not_after": dispatched_at + VALID_FOR[run.kind],
+            "sealed": "",
+        }
+        match request:
+            case BackupRequested():
+                return await self._backup(public, head, request)
+            case RestoreRequested():
+                return await self._restore(public, head, request)
+            case ServerTestRequested() | ServerDiscoveryRequested():
+                return await self._about_server(public, head, request)
+
+    async def _backup(self, public: str, head: dict[str, Any], request: BackupRequested) -> Order:
+        server = await self._server(request.database.server_id)
+        store = await self._store(request.store_id)
+        platform = await self._platform()
+        secrets = await open_endpoint(self._vault, server, request.database.endpoint)
+        order = RunBackup(
+            **head,
+            backup_id=request.backup_id,
+            server_id=request.database.server_id,
+            database=request.database.name,
+            store_id=request.store_id,
+            recipients=[platform.platform_recipient, platform.recovery_recipient],
+            type_wanted=request.type_wanted,
+            method=request.method,
+            codec=request.codec,
+            checkpoint=await self._state.checkpoint(),
+        )
+        opened = await open_store_config(self._vault, store)
+        return sealed_to(public, order, msgspec.structs.replace(secrets, store=opened))
+
+    async def _restore(self, public: str, head: dict[str, Any], request: RestoreRequested) -> Order:
+        store_id, prefix, archive = _restorable(await self._state.backup(request.backup_id))
+        server = await self._server(request.target.server_id)
+        platform = await self._platform()
+        secrets = await open_endpoint(self._vault, server, request.target.endpoint)
+        order = RunRestore(
+            **head,
+            restore_id=request.restore_id,
+            backup_id=request.backup_id,
+            server_id=request.target.server_id,
+            target=request.target.name,
+            store_id=store_id,
+            prefix=prefix,
+            manifest_sha256=archive.manifest_sha256,
+            trusted=fingerprint(bytes.fromhex(platform.audit_public_key)),
+            tables=archive.tables,
+        )
+        opened = await self._with_archive_key(secrets, await self._store(store_id), prefix)
+        return sealed_to(public, order, opened)
+
+    async def _with_archive_key(
+        self, secrets: OrderSecrets, store: StoreSetting, prefix: str
+    ) -> OrderSecrets:
+        config = await open_store_config(self._vault, store)
+        key = await open_envelope(open_store(msgspec.json.encode(config)), prefix, self._kek)
+        return msgspec.structs.replace(secrets, store=config, archive_key=key)
+
+    async def _about_server(
+        self,
+        public: str,
+        head: dict[str, Any],
+        request: ServerTestRequested | ServerDiscoveryRequested,
+    ) -> Order:
+        server = await self._server(request.server_id)
+        kind = TestServer if isinstance(request, ServerTestRequested) else DiscoverServer
+        order = kind(**head, server_id=request.server_id)
+        return sealed_to(public, order, await open_server(self._vault, server))
+
+    async def _server(self, server_id: UUID) -> ServerSetting:
+        if (server := await self._state.server(server_id)) is None:
+            raise ServerGoneError("the server no longer exists")
+        return server
+
+    async def _store(self, store_id: str) -> StoreSetting:
+        if (store := await self._state.store(store_id)) is None:
+            raise StoreGoneError("the store no longer exists")
+        return store
+
+    async def _platform(self) -> PlatformSetting:
+        if (platform := await self._state.platform()) is None:
+            raise NotReadyError("the platform has not finished its first start")
+        return platform
+
+
+def _restorable(backup: Archived | None) -> tuple[str, str, ArchiveFacts]:
+    """Store, prefix and what is known of a backup; raises NotRestorableError."""
+    if backup is None:
+        raise NotRestorableError("there is no such backup")
+    if backup.status != "completed" or backup.prefix is None or backup.archive is None:
+        raise NotRestorableError(f"the backup is {backup.status}")
+    if backup.proof == "corrupt":
+        raise NotRestorableError("the backup was found corrupt in its store")
+    return backup.store_id, backup.prefix, backup.archive

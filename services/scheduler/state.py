@@ -1,0 +1,180 @@
+"""What the scheduler decides on, as the read model knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, func, select
+
+from services.scheduler.limits import Load
+from shared.messages.facts import (
+    BackupRequested,
+    RestoreRequested,
+    ServerDiscoveryRequested,
+    ServerTestRequested,
+)
+from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
+from shared.messages.values import ArchiveFacts
+from shared.messages.wire import decode
+from shared.readmodel.configured import platform_of, server_of, store_of
+from shared.readmodel.reader import ReadModel
+from shared.readmodel.tables import (
+    audit_checkpoints,
+    audit_logs,
+    backup_metadata,
+    backups,
+    event_log,
+    platform,
+    runs,
+    servers,
+    stores,
+)
+
+Request: TypeAlias = (
+    BackupRequested | RestoreRequested | ServerTestRequested | ServerDiscoveryRequested
+)
+
+_OPEN = ("requested", "dispatched", "running")
+
+
+class Run(Load, frozen=True, kw_only=True):
+    """A run that has not ended."""
+
+    object_id: UUID
+    status: str
+    attempts: int
+    cancel_requested: bool
+    dispatched_at: datetime | None
+
+
+class Archived(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup, as a restore needs it; `archive` is None until it was completed."""
+
+    status: str
+    proof: str
+    store_id: str
+    prefix: str | None
+    endpoint: str
+    server_id: UUID
+    archive: ArchiveFacts | None
+
+
+class State(Protocol):
+    """Where the scheduler looks; every method raises UnavailableError while it cannot."""
+
+    async def at_least(self, seq: int) -> None:
+        """Wait until the event `seq` is part of the answers; raises NotProjectedError."""
+
+    async def open_runs(self) -> list[Run]:
+        """Every run that has not ended."""
+
+    async def run_limits(self) -> Mapping[UUID, int]:
+        """How many runs each server allows at once."""
+
+    async def request(self, seq: int) -> Request | None:
+        """The request that stands at this sequence of the log."""
+
+    async def server(self, server_id: UUID) -> ServerSetting | None:
+        """The server, unless it was removed."""
+
+    async def store(self, store_id: str) -> StoreSetting | None:
+        """The store, unless it was removed."""
+
+    async def backup(self, backup_id: UUID) -> Archived | None:
+        """The backup, if there ever was one."""
+
+    async def platform(self) -> PlatformSetting | None:
+        """This installation; None before its first start is over."""
+
+    async def checkpoint(self) -> str:
+        """The newest audit checkpoint, or nothing before the first."""
+
+    async def is_checkpointed(self, seq: int) -> bool:
+        """Whether an audit checkpoint has passed the event `seq`."""
+
+
+class ReadModelState:
+    """State from Postgres."""
+
+    def __init__(self, read_model: ReadModel) -> None:
+        self._read_model = read_model
+
+    async def at_least(self, seq: int) -> None:
+        await self._read_model.at_least(seq)
+
+    async def open_runs(self) -> list[Run]:
+        query = select(runs).where(runs.c.status.in_(_OPEN)).order_by(runs.c.requested_seq)
+        return [_run(row) for row in await self._read_model.rows(query)]
+
+    async def run_limits(self) -> Mapping[UUID, int]:
+        rows = await self._read_model.rows(select(servers.c.id, servers.c.run_limit))
+        return {UUID(row.id): row.run_limit for row in rows}
+
+    async def request(self, seq: int) -> Request | None:
+        query = select(event_log.c.data).where(event_log.c.seq == seq)
+        row = await self._read_model.one(query)
+        message = decode(row.data) if row else None
+        return message if isinstance(message, Request) else None
+
+    async def server(self, server_id: UUID) -> ServerSetting | None:
+        row = await self._read_model.one(select(servers).where(servers.c.id == str(server_id)))
+        return server_of(row) if row else None
+
+    async def store(self, store_id: str) -> StoreSetting | None:
+        row = await self._read_model.one(select(stores).where(stores.c.id == store_id))
+        return store_of(row) if row else None
+
+    async def backup(self, backup_id: UUID) -> Archived | None:
+        query = (
+            select(backups, backup_metadata.c.archive)
+            .outerjoin(backup_metadata, backup_metadata.c.backup_id == backups.c.id)
+            .where(backups.c.id == backup_id)
+        )
+        row = await self._read_model.one(query)
+        return _archived(row) if row else None
+
+    async def platform(self) -> PlatformSetting | None:
+        row = await self._read_model.one(select(platform).where(platform.c.id == "self"))
+        return platform_of(row) if row else None
+
+    async def checkpoint(self) -> str:
+        newest = select(audit_checkpoints.c.note).order_by(audit_checkpoints.c.size.desc())
+        row = await self._read_model.one(newest.limit(1))
+        return str(row.note) if row else ""
+
+    async def is_checkpointed(self, seq: int) -> bool:
+        leaf = select(audit_logs.c.n).where(audit_logs.c.seq == seq).scalar_subquery()
+        covered = select(func.max(audit_checkpoints.c.size) > leaf)
+        row = await self._read_model.one(covered)
+        return bool(row and row[0])
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        run_id=row.id,
+        kind=row.kind,
+        object_id=row.object_id,
+        server_id=row.server_id,
+        pool=row.pool,
+        status=row.status,
+        attempts=row.attempts,
+        cancel_requested=row.cancel_requested_at is not None,
+        requested_seq=row.requested_seq,
+        dispatched_at=row.dispatched_at,
+    )
+
+
+def _archived(row: Row[Any]) -> Archived:
+    return Archived(
+        status=row.status,
+        proof=row.proof,
+        store_id=row.store_id,
+        prefix=row.prefix,
+        endpoint=row.endpoint,
+        server_id=row.server_id,
+        archive=msgspec.convert(row.archive, ArchiveFacts) if row.archive else None,
+    )
