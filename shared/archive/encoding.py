@@ -21,15 +21,27 @@ def canonical(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def read_canonical(data: bytes, kind: type[_T]) -> _T:
-    """Decode, refusing unknown forms and any byte the writer would have written otherwise.
+def read_canonical(data: bytes) -> dict[str, Any]:
+    """Decode an object, refusing any byte the writer would have written otherwise.
 
-    Raises `ValueError`; without this a changed space or escape would go unseen.
+    Raises `ValueError`; without this a changed space or escape would go unseen. Unknown fields
+    stay in, so that what a newer release added can still be hashed as it was signed.
     """
-    value = msgspec.json.decode(data, type=kind)
+    try:
+        value = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError("not JSON") from error
     if canonical(value) != data:
         raise ValueError("not canonical JSON")
     return value
+
+
+def shaped(value: Any, kind: type[_T]) -> _T:
+    """The fields a reader knows, as a struct; `ValueError` where one is missing or wrong."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
 
 
 def to_text(data: bytes) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from typing import Literal, TypeAlias
+from collections.abc import Iterator
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from shared.archive.encoding import canonical, from_text, read_canonical, to_text
+from shared.archive.encoding import canonical, from_text, read_canonical, shaped, to_text
 from shared.archive.errors import (
     EnvelopeTamperedError,
     NoKeyError,
@@ -24,20 +25,14 @@ from shared.archive.errors import (
 )
 from shared.archive.keys import Recipient, RecipientKey
 
+_Stanza = TypeVar("_Stanza", "HpkeStanza", "PassphraseStanza")
 ARCHIVE_KEY_BYTES = 32
 _DOMAIN = b"holdfast/envelope@v1\x00"
 # A hostile envelope must not cost more than this to refuse.
 _MAX_MEMORY_KIB, _MAX_PASSES, _MAX_LANES = 1 << 20, 16, 16
 
 
-class HpkeStanza(
-    msgspec.Struct,
-    tag="hpke",
-    tag_field="kind",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-):
+class HpkeStanza(msgspec.Struct, tag="hpke", tag_field="kind", frozen=True, kw_only=True):
     """The archive key, sealed to a public key. `sealed`: encapsulated key and ciphertext."""
 
     recipient: str
@@ -45,14 +40,7 @@ class HpkeStanza(
     kem: Literal["MLKEM768-X25519"] = "MLKEM768-X25519"
 
 
-class PassphraseStanza(
-    msgspec.Struct,
-    tag="argon2id",
-    tag_field="kind",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-):
+class PassphraseStanza(msgspec.Struct, tag="argon2id", tag_field="kind", frozen=True, kw_only=True):
     """The archive key under AES-256-GCM with a key Argon2id makes of a passphrase (NFC, UTF-8).
 
     `sealed`: nonce (12) and ciphertext.
@@ -65,51 +53,66 @@ class PassphraseStanza(
     lanes: int = 1
 
 
-Stanza: TypeAlias = HpkeStanza | PassphraseStanza
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `envelope.<n>`. `mac` (hex) is under a key made of the archive key."""
+class _Fields(msgspec.Struct, frozen=True):
+    """What every envelope has; stanzas of kinds we do not know are passed over."""
 
     backup_id: str
     attempt: str
     number: int
     file_ids: dict[str, str]
-    stanzas: tuple[Stanza, ...]
-    format: Literal["HFB1"] = "HFB1"
-    mac: str = ""
+    stanzas: list[dict[str, Any]]
+    mac: str
+    format: Literal["HFB1"]
+
+
+class Envelope:
+    """One `envelope.<n>`. `mac` (hex) is under a key made of the archive key."""
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        self._value = value
+        fields = shaped(value, _Fields)
+        self.backup_id, self.attempt = fields.backup_id, fields.attempt
+        self.number, self.file_ids = fields.number, fields.file_ids
+        self._stanzas, self._mac = fields.stanzas, fields.mac
 
     def encode(self) -> bytes:
-        return canonical(self)
+        return canonical(self._value)
 
     @classmethod
     def decode(cls, data: bytes) -> Envelope:
         try:
-            return read_canonical(data, cls)
-        except (ValueError, msgspec.DecodeError) as error:
+            return cls(read_canonical(data))
+        except ValueError as error:
             raise EnvelopeTamperedError("the envelope is not well formed") from error
 
     def open(self, key: RecipientKey) -> bytes:
-        """The archive key. `NoKeyError`, `WrongKeyError` or `EnvelopeTamperedError`."""
+        """The archive key. `NoKeyError` or `EnvelopeTamperedError`."""
         mine = key.public.id
-        for stanza in self.stanzas:
-            if isinstance(stanza, HpkeStanza) and stanza.recipient == mine:
+        for stanza in self._of_kind(HpkeStanza):
+            if stanza.recipient == mine:
                 return self._authentic(_open_hpke(stanza, key, self._info()))
         raise NoKeyError("the envelope is not sealed to this key")
 
     def open_with_passphrase(self, passphrase: str) -> bytes:
-        """Like `open`; slow on purpose, so call it in a thread."""
-        for stanza in self.stanzas:
-            if isinstance(stanza, PassphraseStanza):
-                return self._authentic(_open_passphrase(stanza, passphrase, self._info()))
+        """Like `open`, or `WrongKeyError`; slow on purpose, so call it in a thread."""
+        for stanza in self._of_kind(PassphraseStanza):
+            return self._authentic(_open_passphrase(stanza, passphrase, self._info()))
         raise NoKeyError("the envelope is not sealed to a passphrase")
+
+    def _of_kind(self, kind: type[_Stanza]) -> Iterator[_Stanza]:
+        for stanza in self._stanzas:
+            if stanza.get("kind") == kind.__struct_config__.tag:
+                try:
+                    yield shaped(stanza, kind)
+                except ValueError as error:
+                    raise EnvelopeTamperedError("a stanza is not well formed") from error
 
     def _info(self) -> bytes:
         """What every stanza is bound to, so that none fits another archive."""
         return _info(self.backup_id, self.attempt, self.file_ids)
 
     def _authentic(self, archive_key: bytes) -> bytes:
-        if not bytes_eq(_mac(archive_key, self).encode(), self.mac.encode()):
+        if not bytes_eq(_mac(archive_key, self._value).encode(), self._mac.encode()):
             raise EnvelopeTamperedError("the envelope was changed since it was written")
         return archive_key
 
@@ -129,7 +132,7 @@ def seal_envelope(  # noqa: PLR0913 - each is one field of the envelope
     At least one recipient or a passphrase; slow with a passphrase.
     """
     info = _info(backup_id, attempt, file_ids)
-    stanzas: list[Stanza] = [
+    stanzas: list[HpkeStanza | PassphraseStanza] = [
         HpkeStanza(recipient=one.id, sealed=to_text(one.seal(archive_key, info)))
         for one in recipients
     ]
@@ -137,24 +140,26 @@ def seal_envelope(  # noqa: PLR0913 - each is one field of the envelope
         stanzas.append(_seal_passphrase(archive_key, passphrase, info))
     if not stanzas:
         raise NoKeyError("an archive must be sealed to at least one key")
-    blank = Envelope(
-        backup_id=backup_id,
-        attempt=attempt,
-        number=number,
-        file_ids=file_ids,
-        stanzas=tuple(stanzas),
-    )
-    return msgspec.structs.replace(blank, mac=_mac(archive_key, blank))
+    value: dict[str, Any] = {
+        "attempt": attempt,
+        "backup_id": backup_id,
+        "file_ids": file_ids,
+        "format": "HFB1",
+        "mac": "",
+        "number": number,
+        "stanzas": [msgspec.to_builtins(stanza) for stanza in stanzas],
+    }
+    return Envelope({**value, "mac": _mac(archive_key, value)})
 
 
 def _info(backup_id: str, attempt: str, file_ids: dict[str, str]) -> bytes:
     return _DOMAIN + canonical({"attempt": attempt, "backup_id": backup_id, "file_ids": file_ids})
 
 
-def _mac(archive_key: bytes, envelope: Envelope) -> str:
+def _mac(archive_key: bytes, value: dict[str, Any]) -> str:
     key = HKDF(SHA512(), 32, salt=None, info=b"holdfast/envelope-mac@v1").derive(archive_key)
     mac = HMAC(key, SHA256())
-    mac.update(_DOMAIN + canonical(msgspec.structs.replace(envelope, mac="")))
+    mac.update(_DOMAIN + canonical({**value, "mac": ""}))
     return mac.finalize().hex()
 
 

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHAKE256, Hash
 
-from shared.archive.encoding import canonical, from_text, to_text
+from shared.archive.encoding import canonical, from_hex, from_text, shaped, to_text
 from shared.archive.errors import UntrustedError
 from shared.errors import InvalidInputError
 
@@ -147,7 +148,7 @@ class SigningKey(msgspec.Struct, frozen=True):
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
 
-class WorkerCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WorkerCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """The platform's word that a worker of a pool may sign manifests. Keys and signature: hex."""
 
     pool: str
@@ -155,9 +156,6 @@ class WorkerCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     platform_key: str
     issued_at: datetime
     signature: str = ""
-
-    def signed_bytes(self) -> bytes:
-        return _CERTIFICATE_DOMAIN + canonical(msgspec.structs.replace(self, signature=""))
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,15 +177,15 @@ class Trust(msgspec.Struct, frozen=True):
             frozenset(fingerprint(key) if isinstance(key, bytes) else key.strip() for key in keys)
         )
 
-    def check(self, certificate: WorkerCertificate) -> None:
-        """`UntrustedError` unless a believed platform key signed the certificate."""
+    def check(self, certificate: dict[str, Any]) -> None:
+        """`UntrustedError` unless a believed platform key signed the certificate, as it stands."""
         try:
-            platform_key = bytes.fromhex(certificate.platform_key)
-            if fingerprint(platform_key) not in self.fingerprints:
-                raise UntrustedError("the archive was signed by a platform that is not trusted")
-            verify(platform_key, bytes.fromhex(certificate.signature), certificate.signed_bytes())
+            platform_key = from_hex(shaped(certificate, WorkerCertificate).platform_key)
         except ValueError as error:
             raise UntrustedError("the worker's certificate is not well formed") from error
+        if fingerprint(platform_key) not in self.fingerprints:
+            raise UntrustedError("the archive was signed by a platform that is not trusted")
+        verify(platform_key, certificate, _CERTIFICATE_DOMAIN)
 
 
 def certify(
@@ -200,7 +198,8 @@ def certify(
         platform_key=platform.public.hex(),
         issued_at=issued_at,
     )
-    return msgspec.structs.replace(blank, signature=platform.sign(blank.signed_bytes()).hex())
+    signature = platform.sign(_CERTIFICATE_DOMAIN + canonical(blank))
+    return msgspec.structs.replace(blank, signature=signature.hex())
 
 
 def fingerprint(platform_key: bytes) -> str:
@@ -208,9 +207,11 @@ def fingerprint(platform_key: bytes) -> str:
     return "SHA256:" + to_text(hashlib.sha256(platform_key).digest())
 
 
-def verify(public_key: bytes, signature: bytes, message: bytes) -> None:
-    """`UntrustedError` unless the key signed the message."""
+def verify(public_key: bytes, signed: dict[str, Any], domain: bytes) -> None:
+    """`UntrustedError` unless `signature` is the key's, over the rest with an empty signature."""
     try:
+        signature = from_hex(signed["signature"])
+        message = domain + canonical({**signed, "signature": ""})
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError) as error:
         raise UntrustedError("a signature does not fit") from error

@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.archive.encoding import canonical, from_hex, read_canonical
-from shared.archive.errors import TruncatedError, UntrustedError
+from shared.archive.encoding import canonical, from_hex, read_canonical, shaped
+from shared.archive.errors import TruncatedError, UnsupportedError, UntrustedError
 from shared.archive.index import ArchiveName
 from shared.archive.keys import Trust, WorkerCertificate, WorkerIdentity, verify
 
-_DOMAIN = b"holdfast/manifest@v1\x00"
+MANIFEST_DOMAIN = b"holdfast/manifest@v1\x00"
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class About(msgspec.Struct, frozen=True, kw_only=True):
     """What was backed up and how. Stands in clear in the store: nothing secret, no personal data.
 
     `consistency_point` is the engine's own word (an LSN, a binlog position, a snapshot name).
@@ -37,7 +37,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     parent: ArchiveName | None = None
 
 
-class ObjectRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ObjectRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable object: name within the archive, bytes as stored, SHA-256 in hex."""
 
     name: Annotated[str, Meta(pattern=r"^(data\.(0|[1-9][0-9]{0,5})|index|log)$")]
@@ -45,7 +45,7 @@ class ObjectRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sha256: str
 
 
-class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, kw_only=True):
     """The signed part. `objects` holds the data volumes in order, then index and log."""
 
     backup_id: Id
@@ -66,7 +66,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         raise TruncatedError(f"the manifest names no object `{name}`")
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The body, the certificate of the worker that signs, and its Ed25519 signature in hex."""
 
     body: Body
@@ -76,29 +76,28 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def encode(self) -> bytes:
         return canonical(self)
 
-    def signed_bytes(self) -> bytes:
-        return _DOMAIN + canonical(msgspec.structs.replace(self, signature=""))
-
 
 def sign_manifest(body: Body, worker: WorkerIdentity) -> Manifest:
     """Vouch for the body with a worker's key."""
     blank = Manifest(body=body, certificate=worker.certificate)
-    return msgspec.structs.replace(blank, signature=worker.key.sign(blank.signed_bytes()).hex())
+    signature = worker.key.sign(MANIFEST_DOMAIN + canonical(blank))
+    return msgspec.structs.replace(blank, signature=signature.hex())
 
 
 def read_manifest(data: bytes, trusted: Trust) -> Body:
     """The body of a manifest, believed only if a trusted platform certified its signer.
 
-    `UntrustedError` for anything else, one changed byte included.
+    `UntrustedError` for anything else, one changed byte included; `UnsupportedError` for a newer
+    form of it.
     """
     try:
-        manifest = read_canonical(data, Manifest)
-        signature = from_hex(manifest.signature)
+        value = read_canonical(data)
+        manifest = shaped(value, Manifest)
         worker = from_hex(manifest.certificate.public_key)
-    except (ValueError, msgspec.DecodeError) as error:
+    except ValueError as error:
         raise UntrustedError("the manifest is not well formed, or was changed") from error
-    trusted.check(manifest.certificate)
-    verify(worker, signature, manifest.signed_bytes())
+    trusted.check(value["certificate"])
+    verify(worker, value, MANIFEST_DOMAIN)
     _check_objects(manifest.body)
     return manifest.body
 
@@ -107,4 +106,4 @@ def _check_objects(body: Body) -> None:
     volumes = len(body.volumes)
     expected = [*(f"data.{number}" for number in range(volumes)), "index", "log"]
     if not volumes or [one.name for one in body.objects] != expected:
-        raise UntrustedError("the manifest does not list the objects an archive has")
+        raise UnsupportedError("the manifest lists other objects than this release knows")
