@@ -71,3 +71,11 @@ class UnavailableError(PlatformError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retryable = True
     default_fix = "try again in a few seconds; `holdfast status` shows what is down"
+
+
+def leaves(group: BaseExceptionGroup[PlatformError]) -> list[PlatformError]:
+    """The errors of a group, however deep it nests."""
+    found: list[PlatformError] = []
+    for error in group.exceptions:
+        found.extend(leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found

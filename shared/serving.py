@@ -17,7 +17,7 @@ import uvloop
 from shared import log
 from shared.bus import Bus
 from shared.bus.jetstream import BusSettings, connect
-from shared.errors import PlatformError
+from shared.errors import PlatformError, leaves
 from shared.settings import load
 
 BEAT_EVERY_S = 5.0
@@ -49,7 +49,7 @@ def serve(name: str, work: Work, *, gate: bool = True) -> None:
     try:
         uvloop.run(_serve(name, work, gate=gate))
     except* PlatformError as errors:
-        for error in _leaves(errors):
+        for error in leaves(errors):
             structlog.get_logger().error("stopped", code=error.code, cause=error.cause)
         raise SystemExit(1) from None
 
@@ -79,10 +79,3 @@ async def _beat(name: str, bus: Bus) -> None:
         with suppress(PlatformError, TimeoutError):  # a missed beat is what health judges
             await bus.kv("beats").put(f"service.{name}.{beat.replica}", msgspec.json.encode(beat))
         await asyncio.sleep(BEAT_EVERY_S)
-
-
-def _leaves(group: BaseExceptionGroup[PlatformError]) -> list[PlatformError]:
-    found: list[PlatformError] = []
-    for error in group.exceptions:
-        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
-    return found

@@ -120,15 +120,16 @@ class PostgresServer:
         deadline = time.monotonic() + within_s
         while not self._started(deadline):
             time.sleep(LOOK_EVERY_S * 5)
-        _write_private(
-            self.directory / "passfile", f"{self.host}:{self.port}:*:{SUPERUSER}:{self.password}\n"
-        )
 
     def launch(self) -> Child:
         """Start it without waiting, on the port of last time or on a new one."""
         self._forget_the_dead()
+        port = self._choose_port()
+        _write_private(
+            self.directory / "passfile", f"{self.host}:{port}:*:{SUPERUSER}:{self.password}\n"
+        )
         settings = {
-            "port": str(self._choose_port()),
+            "port": str(port),
             "listen_addresses": self.host,
             "unix_socket_directories": "",  # a socket's path may have 107 bytes, ours have more
             "password_encryption": "scram-sha-256",

@@ -1,0 +1,146 @@
+"""What one embedded installation consists of: passwords, and the environment of each service."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from services.launcher.directory import DataDirectory
+from services.launcher.processes import Command
+from services.launcher.roles import DATABASE, READER, WRITER
+from shared.keys.files import KeyFolder
+from shared.keys.writing import create, private_folder
+
+SERVICES = (
+    "auditor",
+    "gateway",
+    "scheduler",
+    "executor",
+    "storage",
+    "retention",
+    "notifier",
+    "health",
+)
+NATS_USERS = (*SERVICES, "bootstrap")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "LOG_LEVEL", "SSL_CERT_FILE", "TMPDIR")
+PREFIXES_PASSED_ON = ("HOLDFAST_", "EXECUTOR_", "STORAGE_", "HEALTH_", "KILL_POINT")
+
+
+class Passwords:
+    """The passwords between our own parts: one file each, 0400, made once."""
+
+    def __init__(self, keys: Path) -> None:
+        self._folder = keys / "passwords"
+
+    def ensure(self) -> None:
+        """Make what is missing."""
+        private_folder(self._folder)
+        for name in (
+            *(f"nats-{user}" for user in NATS_USERS),
+            "postgres-writer",
+            "postgres-reader",
+        ):
+            create(self._folder / name, secrets.token_urlsafe(24).encode())
+
+    def file(self, name: str) -> Path:
+        return self._folder / name
+
+    def read(self, name: str) -> str:
+        return self.file(name).read_text().strip()
+
+
+class Installation:
+    """One data directory with its keys: where to reach its servers, how to start its services."""
+
+    def __init__(self, home: DataDirectory, keys: KeyFolder, passwords: Passwords) -> None:
+        self.home, self.keys, self.passwords = home, keys, passwords
+        self.nats_url = ""
+        self.gateway_port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+    @property
+    def admin_token(self) -> Path:
+        """The one-time token of the first administrator; gone once used."""
+        return self.home.root / "admin_token"
+
+    def write_database_urls(self, port: int) -> None:
+        """Put the URLs of both roles, with their passwords, into files of the state folder."""
+        for role, name in ((WRITER, "writer"), (READER, "reader")):
+            password = self.passwords.read(f"postgres-{name}")
+            url = f"postgresql+asyncpg://{role}:{password}@127.0.0.1:{port}/{DATABASE}"
+            _write_private(self.database_url(name), url)
+
+    def database_url(self, role: str) -> Path:
+        """The file with the URL of `writer` or `reader`."""
+        return self.home.state / f"database_url.{role}"
+
+    def command(self, service: str) -> Command:
+        """How to run `python -m services.<service>`, with what it needs and nothing more."""
+        return Command(
+            name=service,
+            argv=[sys.executable, "-m", f"services.{service}"],
+            environment=self.environment(service),
+            log=self.home.log(service),
+            directory=Path(__file__).resolve().parents[2],
+        )
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The whole environment of one service: addresses, and the files of its own secrets."""
+        wanted = {
+            name: value
+            for name, value in os.environ.items()
+            if name in PASSED_ON or name.startswith(PREFIXES_PASSED_ON)
+        }
+        return (
+            wanted
+            | {
+                "PYTHONUNBUFFERED": "1",
+                "NATS_URL": self.nats_url,
+                "NATS_USER": service,
+                "NATS_PASSWORD_FILE": str(self.passwords.file(f"nats-{service}")),
+            }
+            | {name: str(path) for name, path in self._secrets(service).items()}
+            | self._own(service)
+        )
+
+    def _secrets(self, service: str) -> dict[str, Path]:
+        keys = self.keys
+        role = "writer" if service == "auditor" else "reader"
+        database = {"DATABASE_URL_FILE": self.database_url(role)}
+        opens = {"ENCRYPTION_KEY_FILE": keys.encryption_key}
+        return {
+            "auditor": database | {"AUDIT_KEY_FILE": keys.audit_key},
+            "gateway": database | opens | {"SECRET_KEY_FILE": keys.secret_key},
+            "scheduler": database | opens | {"KEK_FILE": keys.kek},
+            "storage": database | opens,
+            "notifier": database | opens,
+            "health": database | opens,
+            "retention": database,
+            "executor": {
+                "WORKER_KEY_FILE": keys.order_key,
+                "WORKER_SIGNING_FILE": keys.signing_key,
+                "WORKER_CERTIFICATE_FILE": keys.certificate,
+            },
+        }.get(service, {})
+
+    def _own(self, service: str) -> dict[str, str]:
+        if service == "gateway":
+            return {
+                "GATEWAY_HOST": "127.0.0.1",
+                "GATEWAY_PORT": str(self.gateway_port),
+                "ADMIN_TOKEN_FILE": str(self.admin_token),
+            }
+        if service == "notifier":
+            return {"NOTIFIER_ALLOW_LOOPBACK": "true"}
+        return {}
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)

@@ -1,0 +1,236 @@
+"""`holdfast up`: the whole platform on one machine, until a signal stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from services.launcher.directory import DataDirectory
+from services.launcher.errors import LaunchError
+from services.launcher.installation import SERVICES, Installation, Passwords
+from services.launcher.nats_server import NatsServer
+from services.launcher.ports import first_free_port, free_port, is_free
+from services.launcher.postgres import PostgresServer
+from services.launcher.processes import Child, keep_running, last_line
+from services.launcher.roles import READER, prepare_database
+from services.launcher.tmpconf import render_config
+from shared.bus import Expect
+from shared.bus.bootstrap import bootstrap
+from shared.bus.jetstream import BusSettings, connect
+from shared.errors import PlatformError, leaves
+from shared.keys.files import ensure_keys, platform_setting
+from shared.readmodel.migrations import migrate
+
+READY_WITHIN_S = 60.0
+POSTGRES_SETTINGS = {"shared_buffers": "64MB", "max_connections": "60", "max_wal_size": "512MB"}
+
+
+class Platform:
+    """A running platform. `children` are the processes that run now, by service name."""
+
+    def __init__(self, installation: Installation, seconds: float) -> None:
+        self.installation = installation
+        self.ready_after_s = seconds
+        self.children: dict[str, Child] = {}
+
+    @property
+    def url(self) -> str:
+        return self.installation.url
+
+    @property
+    def first_admin_token(self) -> str | None:
+        """The one-time token, while nobody has used it."""
+        path = self.installation.admin_token
+        return path.read_text().strip() if path.exists() else None
+
+
+@asynccontextmanager
+async def running(home: DataDirectory) -> AsyncIterator[Platform]:
+    """Start everything, in order; stop everything at the end, in reverse.
+
+    Raises LaunchError (with the log's path) when a part does not become ready. What crashes later
+    is started again with a growing delay.
+    """
+    began = time.monotonic()
+    with home.locked():
+        installation = Installation(home, ensure_keys(home.keys), Passwords(home.keys))
+        installation.passwords.ensure()
+        async with asyncio.TaskGroup() as group:
+            servers = await _start_servers(installation, group)
+            await _prepare(installation)
+            await _guard(installation)
+            platform = Platform(installation, 0.0)
+            services = [
+                group.create_task(keep_running(_starter(platform, name))) for name in SERVICES
+            ]
+            try:
+                await _ready(platform)
+                platform.ready_after_s = time.monotonic() - began
+                yield platform
+            finally:
+                await _stop(services)
+                await _stop(servers)
+
+
+async def _start_servers(
+    installation: Installation, group: asyncio.TaskGroup
+) -> list[asyncio.Task[None]]:
+    """PostgreSQL and NATS, both at once; each is started again when it ends."""
+    home = installation.home
+    postgres = PostgresServer(home.postgres, log=home.log("postgres"), settings=POSTGRES_SETTINGS)
+    await asyncio.to_thread(postgres.create)
+    nats = _nats(installation)
+    tasks = [
+        group.create_task(keep_running(postgres.launch)),
+        group.create_task(keep_running(nats.launch)),
+    ]
+    await _until(lambda: asyncio.to_thread(postgres.ready), "postgres", home)
+    await _until(lambda: asyncio.to_thread(nats.greets), "nats-server", home)
+    read = installation.passwords.read
+    await asyncio.to_thread(
+        prepare_database, postgres, writer=read("postgres-writer"), reader=read("postgres-reader")
+    )
+    installation.write_database_urls(postgres.port)
+    return tasks
+
+
+def _nats(installation: Installation) -> NatsServer:
+    home = installation.home
+    port = _kept_port(home.state / "nats_port", free_port)
+    installation.nats_url = f"nats://127.0.0.1:{port}"
+    installation.gateway_port = _kept_port(home.state / "gateway_port", first_free_port)
+    passwords = {
+        user: installation.passwords.read(f"nats-{user}") for user in (*SERVICES, "bootstrap")
+    }
+    config = home.nats / "server.conf"
+    config.unlink(missing_ok=True)
+    config.touch(mode=0o600)
+    config.write_text(render_config(port=port, store_dir=home.nats / "store", passwords=passwords))
+    return NatsServer(config, port=port, log=home.log("nats-server"))
+
+
+def _kept_port(path: Path, choose: Callable[[], int]) -> int:
+    """The port of last time while it is free, else a new one."""
+    if path.exists() and is_free(port := int(path.read_text())):
+        return port
+    port = choose()
+    path.write_text(str(port))
+    return port
+
+
+async def _prepare(installation: Installation) -> None:
+    """Streams, buckets and tables; on the first start also the identity and the admin's token."""
+    await migrate(installation.database_url("writer").read_text(), reader=READER)
+    settings = BusSettings(
+        nats_url=installation.nats_url,
+        nats_user="bootstrap",
+        nats_password=installation.passwords.read("nats-bootstrap"),
+    )
+    await bootstrap(settings)
+    async with connect(settings, source="launcher", gate=False) as bus:
+        identity = platform_setting(installation.keys)
+        if not await bus.last_of(identity.subject):
+            make_admin_token(installation.admin_token)
+            await bus.append(identity, expect=Expect(0))
+
+
+async def _guard(installation: Installation) -> None:
+    """Compare the log with its copy before anything may write."""
+    command = installation.command("auditor")
+    checking = await asyncio.create_subprocess_exec(
+        *command.argv,
+        "guard",
+        env=command.environment,
+        cwd=command.directory,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await checking.communicate()
+    if checking.returncode != 0:
+        raise LaunchError(
+            f"the event log is damaged: {(said or complained).decode().strip()}",
+            fix="run `holdfast repair`: it restores the log from its copy, nothing is lost",
+        )
+
+
+def _starter(platform: Platform, name: str) -> Callable[[], Child]:
+    def start() -> Child:
+        platform.children[name] = Child(platform.installation.command(name))
+        return platform.children[name]
+
+    return start
+
+
+async def _ready(platform: Platform) -> None:
+    async with aiohttp.ClientSession() as session:
+
+        async def answers() -> bool:
+            try:
+                async with session.get(f"{platform.url}/readyz") as response:
+                    return response.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await _until(answers, "gateway", platform.installation.home)
+
+
+async def _until(check: Callable[[], Awaitable[bool]], name: str, home: DataDirectory) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not await check():
+        if time.monotonic() > deadline:
+            raise LaunchError(f"{name} did not become ready: {last_line(home.log(name))}")
+        await asyncio.sleep(0.05)
+
+
+async def _stop(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def make_admin_token(path: Path) -> None:
+    """Write the one-time token of the first administrator, 0600."""
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_urlsafe(24))
+
+
+def run_up(home: DataDirectory) -> int:
+    """`holdfast up`: run until SIGINT or SIGTERM; the exit status."""
+    try:
+        asyncio.run(_up(home))
+    except* PlatformError as errors:
+        for error in leaves(errors):
+            print(f"holdfast: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _up(home: DataDirectory) -> None:
+    stopping = stop_signal()
+    async with running(home) as platform:
+        print(f"Holdfast is ready after {platform.ready_after_s:.1f} s: {platform.url}")
+        if token := platform.first_admin_token:
+            print(f"The one-time token of the first administrator: {token}")
+        print("Ctrl-C stops it.", flush=True)
+        await stopping.wait()
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the second one of SIGINT interrupts as usual."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        stopping.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    return stopping
