@@ -7,18 +7,18 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from services.notifier.book import Book
 from services.notifier.channels import AnyChannel, open_channel
 from services.notifier.channels.base import NotAcceptedError
+from services.notifier.rules import Listener
 from services.notifier.schedule import wait_s
-from services.notifier.settings import Settings
+from services.notifier.slots import Slots, durable
+from services.notifier.subscriptions import Subscriptions
 from services.notifier.wording import note
 from shared.bus import Bus, Delivery, Expect, WrongSequenceError
 from shared.bus.base import EVENTS
@@ -27,7 +27,6 @@ from shared.keys.plugins import open_config
 from shared.keys.vault import Vault
 from shared.messages.base import Fact, consequence, now
 from shared.messages.facts import NotificationFact, NotificationFailed, NotificationSent
-from shared.messages.settings import ChannelSetting
 from shared.messages.values import Problem
 from shared.plugins import announce
 
@@ -55,53 +54,57 @@ class Delivering(msgspec.Struct, frozen=True):
 
     id: UUID
     fact: Fact
-    channel: ChannelSetting
-    said_at: datetime
+    listener: Listener
 
 
 class Notifier:
-    """Hears the facts once per channel, each by a durable of its own: a receiver that hangs or is
-    down holds up its own notes only, and what is not delivered survives a restart."""
+    """Each channel hears the facts by a durable: a receiver that hangs or is down holds up its
+    own notes only, and what is not delivered survives a restart."""
 
     def __init__(
         self,
         bus: Bus,
         vault: Vault,
-        settings: Settings,
+        subscriptions: Subscriptions,
         *,
+        allow_loopback: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bus, self._vault, self._settings = bus, vault, settings
-        self._clock = clock
-        self._book = Book(bus)
+        self._bus, self._vault, self._subscriptions = bus, vault, subscriptions
+        self._allow_loopback, self._clock = allow_loopback, clock
+        self._slots = Slots(bus)
         self._progress: dict[UUID, Progress] = {}
 
     async def listen(self) -> None:
-        """Announce the channels, then serve each of them for ever."""
+        """Announce the channels, then serve each slot that has one, for ever."""
         await announce(self._bus, "channel", AnyChannel)
         async with asyncio.TaskGroup() as group:
-            async for channel_id in self._book.read():
-                group.create_task(self._serve(channel_id))
+            async for slot in self._slots.taken():
+                handler = partial(self.on_fact, slot)
+                group.create_task(
+                    self._bus.work(durable(slot), EVENTS, ("evt.>",), handler, parallel=AT_ONCE)
+                )
 
-    async def _serve(self, channel_id: str) -> None:
-        handler = partial(self.on_fact, channel_id)
-        durable = f"notifier-{channel_id}"
-        await self._bus.work(durable, EVENTS, ("evt.>",), handler, parallel=AT_ONCE)
-
-    async def on_fact(self, channel_id: str, delivery: Delivery) -> None:
-        """Tell the channel, if it wants the fact and was not told; NotYetError: again later."""
+    async def on_fact(self, slot: int, delivery: Delivery) -> None:
+        """Tell the slot's channels that want the fact; NotYetError: some are to be tried again."""
         fact = delivery.message
-        await self._book.at_least(delivery.seq)
         if not isinstance(fact, Fact):
             return
-        channel = self._book.wanted(channel_id, fact.type, delivery.seq)
-        if channel is None:
-            return
-        note_id = consequence(fact.id, channel_id)
+        hearers = await self._subscriptions.hearers(fact, delivery.seq)
+        ours = [one for one in hearers if await self._slots.of(one.id) == slot]
+        told = await asyncio.gather(
+            *(self._tell(one, fact) for one in ours), return_exceptions=True
+        )
+        for problem in told:
+            if problem is not None:
+                raise problem
+
+    async def _tell(self, listener: Listener, fact: Fact) -> None:
+        note_id = consequence(fact.id, listener.id)
         if self._clock() < self._progress.get(note_id, Progress()).due_at:
             raise NotYetError("the next try is not due yet")
         if not await self._bus.last_of(_endings(note_id)):
-            await self._deliver(Delivering(note_id, fact, channel, delivery.at))
+            await self._deliver(Delivering(note_id, fact, listener))
         self._progress.pop(note_id, None)
 
     async def _deliver(self, one: Delivering) -> None:
@@ -122,16 +125,17 @@ class Notifier:
             await self._end(NotificationSent(**_about(one), tries=tries))
 
     async def _send(self, one: Delivering) -> None:
-        channel = one.channel
-        config = await open_config(self._vault, channel.subject, "channel", channel.channel)
-        opened = open_channel(msgspec.json.encode(config))
+        listener = one.listener
+        subject = f"cfg.channel.{listener.id}"
+        config = await open_config(self._vault, subject, "channel", listener.channel)
+        channel = open_channel(msgspec.json.encode(config))
         words = note(one.fact, one.id, source=SOURCE)
-        await opened.send(words, allow_loopback=self._settings.notifier_allow_loopback)
+        await channel.send(words, allow_loopback=self._allow_loopback)
 
     async def _put_off(self, one: Delivering, tries: int, error: NotAcceptedError) -> None:
         pause_s = wait_s(
             tries,
-            age_s=(now() - one.said_at).total_seconds(),
+            age_s=(now() - one.fact.at).total_seconds(),
             retry_after_s=error.retry_after_s,
             chance=random.random(),  # noqa: S311 - spreads load, hides nothing
         )
@@ -162,7 +166,7 @@ def _about(one: Delivering) -> dict[str, Any]:
         "caused_by": one.fact.id,
         "request_id": one.fact.request_id,
         "notification_id": one.id,
-        "channel_id": one.channel.key,
+        "channel_id": one.listener.id,
         "fact_id": one.fact.id,
         "fact_type": one.fact.type,
     }

@@ -6,10 +6,12 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`encryption_key`: opens the channels' secrets, newest first, divided by commas.
+    """`database_url`: the read model, by a role that only reads. `encryption_key`: opens the
+    channels' secrets, newest first, divided by commas.
 
     `notifier_allow_loopback`: everything runs on one machine, so a receiver may be there too.
     """
 
+    database_url: str
     encryption_key: str
     notifier_allow_loopback: bool = False

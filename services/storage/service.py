@@ -20,15 +20,15 @@ from shared.messages.settings import StoreSetting
 from shared.plugins import announce
 from shared.stores import AnyStore
 
-FILTERS = (
+FACTS = (
     "evt.backup.attempted.*.>",
     "evt.backup.completed.*.>",
     "evt.backup.failed.*.>",
     "evt.backup.cancelled.*.>",
     "evt.backup.expired.*.>",
     "evt.backup.delete_requested.*.>",
-    "cfg.store.>",
 )
+STORES = ("cfg.store.>",)
 
 
 class Storage:
@@ -51,8 +51,15 @@ class Storage:
         async with asyncio.TaskGroup() as group:
             for store_id in await self._catalogue.store_ids():
                 self._open_lanes(group, store_id)
-            async for delivery in self._bus.follow(EVENTS, after_seq=position, filters=FILTERS):
-                await self._on_event(group, delivery)
+            # Apart, since each reader is allowed one filter, as narrow as its purpose.
+            for filters in (FACTS, STORES):
+                group.create_task(self._follow(group, position, filters))
+
+    async def _follow(
+        self, group: asyncio.TaskGroup, position: int, filters: tuple[str, ...]
+    ) -> None:
+        async for delivery in self._bus.follow(EVENTS, after_seq=position, filters=filters):
+            await self._on_event(group, delivery)
 
     async def _on_event(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
         try:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from services.notifier.service import Notifier
-from services.notifier.settings import Settings
+from services.notifier.slots import SLOTS
 from shared.bus.memory import MemoryBus, MemoryServer
 from shared.bus.redelivery import Redelivery
 from shared.messages.base import consequence
@@ -19,7 +19,7 @@ from shared.messages.settings import ChannelSetting, SettingRemoved
 from shared.plugins import announced
 from tests.support.waiting import eventually
 from tests.unit.notifier.builders import (
-    ENCRYPTION_KEY,
+    Folded,
     make_channel,
     make_failed,
     make_vault,
@@ -44,8 +44,9 @@ class Clock:
 async def notifying(server: MemoryServer, clock: Clock | None = None) -> AsyncIterator[None]:
     """A notifier at work; it ends with the block, as by kill -9."""
     bus = MemoryBus(server, source="notifier", pace=QUICK)
-    settings = Settings(encryption_key=ENCRYPTION_KEY, notifier_allow_loopback=True)
-    notifier = Notifier(bus, make_vault(bus), settings, clock=clock or Clock())
+    notifier = Notifier(
+        bus, make_vault(bus), Folded(bus), allow_loopback=True, clock=clock or Clock()
+    )
     working = asyncio.create_task(notifier.listen())
     try:
         yield
@@ -269,3 +270,16 @@ async def test_the_log_holds_no_secret_and_the_schema_is_announced(
     assert SECRET.encode() not in log
     assert schemas["webhook"]["properties"]["secret"]["writeOnly"] is True
     assert UUID(str((await endings(bus))[0].id))
+
+
+async def test_more_channels_than_slots_are_all_told(bus: MemoryBus, receiver: Receiver) -> None:
+    count = SLOTS + 2
+    for number in range(count):
+        await subscribe(bus, f"channel-{number}", receiver.url)
+
+    async with notifying(bus.server):
+        await bus.append(make_failed())
+        await ended(bus, count)
+        await asyncio.sleep(0.1)
+
+    assert len(set(receiver.ids)) == len(receiver.ids) == count

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.rules import matches, wants
+from services.notifier.rules import Listener, Rule, hearers, matches
 from services.notifier.schedule import DELAYS_S, PATIENCE_S, TRIES, wait_s
 from services.notifier.wording import note
 from shared.keys.sealed import Sealed
 from shared.messages.base import now
-from shared.messages.facts import BackupCompleted, BackupFailed, BackupRequested, UserSignedIn
-from shared.messages.settings import RuleSetting
+from shared.messages.facts import (
+    BackupCancelled,
+    BackupCompleted,
+    BackupFailed,
+    BackupRequested,
+    NotificationSent,
+    UserSignedIn,
+)
 from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
 
+SAID_AT = datetime(2026, 1, 2, tzinfo=UTC)
+BEFORE, AFTER = SAID_AT - timedelta(seconds=1), SAID_AT + timedelta(seconds=1)
 
-def make_rule(*facts: str, channel_id: str = "one", enabled: bool = True) -> RuleSetting:
-    return RuleSetting(
-        key="rule", name="a rule", channel_id=channel_id, facts=[*facts], enabled=enabled
-    )
+
+def make_rule(*facts: str, channel_id: str = "one", since: datetime = BEFORE) -> Rule:
+    return Rule(channel_id=channel_id, facts=[*facts], since=since)
+
+
+def make_listener(channel_id: str = "one", since: datetime = BEFORE) -> Listener:
+    return Listener(id=channel_id, channel={}, since=since)
+
+
+def make_cancelled() -> BackupCancelled:
+    return BackupCancelled(backup_id=UUID(int=1), run_id=UUID(int=2), attempt=1, at=SAID_AT)
 
 
 @pytest.mark.parametrize(
@@ -38,15 +54,34 @@ def test_a_pattern_is_a_type_or_a_noun(pattern: str, fact_type: str, heard: bool
     assert matches(pattern, fact_type) is heard
 
 
-def test_only_the_rules_of_the_channel_that_are_on_count() -> None:
-    rules = [make_rule("backup.*", channel_id="other"), make_rule("backup.*", enabled=False)]
+def test_the_channels_of_the_rules_that_match_hear_it_once() -> None:
+    listeners = [make_listener("one"), make_listener("two"), make_listener("three")]
+    rules = [
+        make_rule("backup.*"),
+        make_rule("run.*", "backup.cancelled"),
+        make_rule("backup.failed", channel_id="two"),
+        make_rule("backup.cancelled", channel_id="three"),
+    ]
 
-    assert not wants(rules, "one", "backup.failed")
-    assert wants([*rules, make_rule("run.*", "backup.failed")], "one", "backup.failed")
+    heard_by = hearers(listeners, rules, make_cancelled())
+
+    assert [one.id for one in heard_by] == ["one", "three"]
+
+
+def test_what_was_said_before_the_rule_or_its_channel_is_not_heard() -> None:
+    fact = make_cancelled()
+
+    assert hearers([make_listener()], [make_rule("backup.*")], fact)
+    assert not hearers([make_listener()], [make_rule("backup.*", since=AFTER)], fact)
+    assert not hearers([make_listener(since=AFTER)], [make_rule("backup.*")], fact)
 
 
 def test_a_notification_never_causes_another() -> None:
-    assert not wants([make_rule("notification.*")], "one", "notification.failed")
+    sent = NotificationSent(
+        notification_id=uuid4(), channel_id="one", fact_id=uuid4(), fact_type="t", tries=1
+    )
+
+    assert hearers([make_listener()], [make_rule("notification.*")], sent) == []
 
 
 chances = st.floats(min_value=0, max_value=1, exclude_max=True)
