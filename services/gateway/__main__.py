@@ -1,0 +1,62 @@
+"""Starts the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from services.gateway.app import create_app
+from services.gateway.dependencies import Dependencies, wire
+from services.gateway.settings import Settings, check
+from shared.bus import Bus
+from shared.keys.bucket import BusKeys
+from shared.keys.vault import Vault
+from shared.readmodel.reader import read_model
+from shared.serving import serve
+from shared.settings import load
+
+
+async def work(bus: Bus) -> None:
+    """Serve HTTP until cancelled."""
+    settings = load(Settings, os.environ)
+    check(settings)
+    vault = Vault(BusKeys(bus), settings.encryption_key.split(","))
+    async with read_model(settings.database_url, connections=10) as model:
+        deps = wire(settings, bus, model, vault)
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(deps.live.follow())
+            try:
+                await listen(deps)
+            finally:
+                following.cancel()
+
+
+async def listen(deps: Dependencies) -> None:
+    """Run granian in this process; returns never, ends its requests when cancelled."""
+    settings = deps.settings
+    server = Server(
+        create_app(deps),
+        address=settings.gateway_host,
+        port=settings.gateway_port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_enabled=False,
+        ssl_cert=Path(settings.tls_cert_file) if settings.tls else None,
+        ssl_key=Path(settings.tls_key_file) if settings.tls else None,
+    )
+    serving = asyncio.ensure_future(server.serve())
+    try:
+        await asyncio.shield(serving)
+    finally:
+        await deps.live.close()
+        server.stop()  # type: ignore[no-untyped-call]  # granian's embedded server is untyped
+        await serving
+    raise RuntimeError("the HTTP server ended by itself")
+
+
+if __name__ == "__main__":
+    serve("gateway", work)

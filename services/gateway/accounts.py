@@ -1,0 +1,139 @@
+"""Accounts: found by address or id; name and address are sealed in the log."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from sqlalchemy import Row, select
+
+from services.gateway.secret_key import SecretKey
+from services.gateway.sessions import Sessions
+from services.gateway.tokens import Bearer
+from shared.errors import UnauthenticatedError
+from shared.keys.sealed import Sealed
+from shared.keys.vault import Vault
+from shared.messages.settings import UserSetting
+from shared.messages.values import Role
+from shared.readmodel.reader import ReadModel
+from shared.readmodel.tables import claims, users
+
+REMEMBERED_S = 2.0
+"""How long a decision about a session is kept: also the longest that a revoked one still works."""
+
+MOST_REMEMBERED = 10_000
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who makes a request."""
+
+    user_id: str
+    role: Role
+    session_id: str
+    request_id: str = ""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as its owner and administrators may see it."""
+
+    id: str
+    name: str
+    email: str
+    role: Role
+    disabled: bool
+
+
+class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account is made of; `password_hash` is never the password."""
+
+    name: str
+    email: str
+    password_hash: str
+    role: Role
+
+    def __repr__(self) -> str:
+        return f"NewAccount(role={self.role!r})"
+
+
+def person_key(user_id: str) -> str:
+    """The sealing key of one person: erasing it erases the person from the log."""
+    return f"person-{user_id}"
+
+
+class Accounts:
+    """Reads accounts; opens what is sealed in them only where it is needed."""
+
+    def __init__(
+        self, read_model: ReadModel, vault: Vault, secret: SecretKey, sessions: Sessions
+    ) -> None:
+        self._read_model, self._vault = read_model, vault
+        self._secret, self._sessions = secret, sessions
+        self._remembered: dict[Bearer, tuple[float, Caller]] = {}
+
+    def email_claim(self, email: str) -> str:
+        """The claim that holds an address: a keyed hash, since addresses are sealed."""
+        return self._secret.digest("email-claim", email.strip().lower().encode()).hex()
+
+    async def by_email(self, email: str) -> Row[tuple[object, ...]] | None:
+        """The row of the account with this address, or None."""
+        claim = select(claims.c.holder).where(claims.c.id == self.email_claim(email))
+        return await self._read_model.one(select(users).where(users.c.id.in_(claim)))
+
+    async def by_id(self, user_id: str) -> Account | None:
+        """The account with name and address opened, or None."""
+        row = await self._read_model.one(select(users).where(users.c.id == user_id))
+        if row is None:
+            return None
+        return Account(
+            id=row.id,
+            name=await self.opened(row.id, "name", row.name),
+            email=await self.opened(row.id, "email", row.email),
+            role=Role(row.role),
+            disabled=row.disabled,
+        )
+
+    async def opened(self, user_id: str, field: str, token: dict[str, str]) -> str:
+        """The value of a sealed field of an account."""
+        return await self._vault.open(Sealed(**token), f"cfg.user.{user_id}", field)
+
+    async def sealed(self, user_id: str, account: NewAccount) -> UserSetting:
+        """The setting of a new account, everything personal sealed under the person's key."""
+
+        async def seal(field: str, value: str) -> Sealed:
+            return await self._vault.seal(
+                f"cfg.user.{user_id}", field, value, key_id=person_key(user_id)
+            )
+
+        return UserSetting(
+            key=user_id,
+            name=await seal("name", account.name),
+            email=await seal("email", account.email),
+            password_hash=await seal("password_hash", account.password_hash),
+            role=account.role,
+        )
+
+    async def caller(self, bearer: Bearer) -> Caller:
+        """Who `bearer` is now; raises UnauthenticatedError once signed out or disabled."""
+        at = asyncio.get_running_loop().time()
+        if (known := self._remembered.get(bearer)) is not None and at < known[0]:
+            return known[1]
+        caller = await self._look_up(bearer)
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[bearer] = (at + REMEMBERED_S, caller)
+        return caller
+
+    def forget(self, session_id: str) -> None:
+        """Make the next request of a session be decided anew."""
+        for bearer in [known for known in self._remembered if known.session_id == session_id]:
+            del self._remembered[bearer]
+
+    async def _look_up(self, bearer: Bearer) -> Caller:
+        if await self._sessions.user_of(bearer.session_id) != bearer.user_id:
+            raise UnauthenticatedError("the session is over")
+        row = await self._read_model.one(
+            select(users.c.role, users.c.disabled).where(users.c.id == bearer.user_id)
+        )
+        if row is None or row.disabled:
+            raise UnauthenticatedError("the account is disabled or deleted")
+        return Caller(user_id=bearer.user_id, role=Role(row.role), session_id=bearer.session_id)

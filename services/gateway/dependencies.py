@@ -1,0 +1,65 @@
+"""What every route may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from services.gateway.accounts import Accounts
+from services.gateway.attempts import Attempts
+from services.gateway.live import Live
+from services.gateway.passwords import Passwords
+from services.gateway.secret_key import SecretKey
+from services.gateway.sessions import Sessions
+from services.gateway.settings import Settings
+from services.gateway.tokens import AccessTokens
+from shared.bus import Bus
+from shared.keys.vault import Vault
+from shared.messages.base import now
+from shared.readmodel.reader import ReadModel
+
+
+class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
+    """The gateway's connections and secrets. It owns no state: any replica may answer."""
+
+    settings: Settings
+    bus: Bus
+    read_model: ReadModel
+    vault: Vault
+    secret: SecretKey
+    passwords: Passwords
+    sessions: Sessions
+    tokens: AccessTokens
+    accounts: Accounts
+    attempts: Attempts
+    live: Live
+    clock: Callable[[], datetime]
+
+
+def wire(
+    settings: Settings,
+    bus: Bus,
+    read_model: ReadModel,
+    vault: Vault,
+    *,
+    clock: Callable[[], datetime] = now,
+) -> Dependencies:
+    """Everything that follows from the four connections."""
+    secret = SecretKey(settings.secret_key)
+    sessions = Sessions(bus.kv("sessions"), clock)
+    return Dependencies(
+        settings=settings,
+        bus=bus,
+        read_model=read_model,
+        vault=vault,
+        secret=secret,
+        passwords=Passwords(),
+        sessions=sessions,
+        tokens=AccessTokens(secret, clock),
+        accounts=Accounts(read_model, vault, secret, sessions),
+        attempts=Attempts(),
+        live=Live(bus, read_model),
+        clock=clock,
+    )

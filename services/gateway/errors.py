@@ -1,0 +1,166 @@
+"""The failures that only the gateway tells its callers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+import msgspec
+
+from shared.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    PlatformError,
+    UnauthenticatedError,
+)
+
+
+class InputFault(msgspec.Struct, frozen=True):
+    """One wrong value: where it stands (RFC 6901 pointer into the body), and what is wrong."""
+
+    pointer: str
+    message: str
+
+
+class InvalidFieldsError(InvalidInputError):
+    """Some values of the input cannot be right; `faults` names each of them."""
+
+    default_fix = "correct the named fields; the API documentation shows what each may hold"
+
+    def __init__(self, cause: str, faults: list[InputFault], *, fix: str | None = None) -> None:
+        super().__init__(cause, fix=fix)
+        self.faults = faults
+
+
+class SecretRequiredError(InvalidFieldsError):
+    """A secret would travel to another place than it was entered for: it is needed again."""
+
+    code = "secret.required"
+    default_fix = "send the secret together with the changed settings"
+
+
+class NameTakenError(ConflictError):
+    """Another thing of the same noun has this name."""
+
+    code = "name.taken"
+    default_fix = "choose another name"
+
+
+class InUseError(ConflictError):
+    """Something else still needs what should be deleted."""
+
+    code = "in_use"
+
+
+class PreconditionRequiredError(PlatformError):
+    """A change has to say which version it changes."""
+
+    code = "precondition.required"
+    status = HTTPStatus.PRECONDITION_REQUIRED
+    default_fix = "send the ETag of the version you saw as If-Match"
+
+
+class PreconditionFailedError(PlatformError):
+    """Somebody changed the thing after the caller saw it."""
+
+    code = "precondition.failed"
+    status = HTTPStatus.PRECONDITION_FAILED
+    default_fix = "load the current version, look at it, and send the change again"
+
+
+class KeyReusedError(PlatformError):
+    """The Idempotency-Key already stands for another request."""
+
+    code = "idempotency.reused"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    default_fix = "use a new Idempotency-Key for a new request"
+
+
+class SpentKeyError(ConflictError):
+    """What this Idempotency-Key created is deleted."""
+
+    code = "idempotency.spent"
+    default_fix = "use a new Idempotency-Key to create it anew"
+
+
+class SetupDoneError(ConflictError):
+    """The first administrator exists already."""
+
+    code = "setup.done"
+    default_fix = "sign in; an administrator can add accounts"
+
+
+class WrongTokenError(ForbiddenError):
+    """The one-time token of the first administrator is wrong."""
+
+    code = "setup.wrong_token"
+    default_fix = "copy the token that `holdfast up` printed"
+
+
+class WrongCredentialsError(UnauthenticatedError):
+    """No such account, a wrong password, or a disabled account: the answer is the same."""
+
+    code = "auth.wrong_credentials"
+    default_fix = "check the address and the password"
+
+
+class SessionEndedError(UnauthenticatedError):
+    """The session is over: signed out, too old, or its refresh token was used twice."""
+
+    code = "auth.session_ended"
+    default_fix = "sign in again"
+
+
+class TooManyAttemptsError(PlatformError):
+    """Too many failed sign-ins for one account."""
+
+    code = "auth.too_many_attempts"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    default_fix = "wait some minutes, then try again"
+    retry_after_s: ClassVar[int] = 300
+
+
+class ForeignOriginError(ForbiddenError):
+    """A browser sent a change from another site."""
+
+    code = "auth.foreign_origin"
+    default_fix = "use the dashboard of this gateway, or a bearer token"
+
+
+class NotRestorableError(ConflictError):
+    """The backup cannot be restored: not finished, corrupt, expired or deleted."""
+
+    code = "backup.not_restorable"
+    default_fix = "choose a completed backup that is neither corrupt nor expired"
+
+
+class StillRunningError(ConflictError):
+    """The thing is worked on at this moment."""
+
+    code = "backup.running"
+    default_fix = "cancel the run first, or wait until it ends"
+
+
+class RunEndedError(ConflictError):
+    """The run is over."""
+
+    code = "run.ended"
+    default_fix = "nothing to stop; look at the run's result"
+
+
+class LogExpiredError(PlatformError):
+    """The live log of an old run is gone; the finished one lies in the archive."""
+
+    code = "run.log_expired"
+    status = HTTPStatus.GONE
+    default_fix = "read the object `log` of the backup's archive"
+
+
+class NotAnnouncedError(PlatformError):
+    """No service has announced the plug-ins of this kind yet."""
+
+    code = "plugins.not_announced"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    retryable = True
+    default_fix = "wait until the owning service has started; `holdfast status` shows it"

@@ -1,0 +1,127 @@
+"""The OpenAPI document: Litestar's, plus what every route shares. Run it to print the document."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Router
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, License, SecurityScheme
+
+from services.gateway.errors import InputFault
+from services.gateway.once import HEADER
+from services.gateway.problems import MEDIA_TYPE, ProblemDocument
+from services.gateway.representations import Accepted
+from services.gateway.rights import Right
+
+VERSION = "1.0.0"
+_GENERIC = re.compile(r"Page_services\.gateway\.routes\.\w+\.(\w+)_")
+CONFIG = OpenAPIConfig(
+    title="Holdfast",
+    version=VERSION,
+    description="Back up and restore databases. Every failure is an RFC 9457 problem.",
+    license=License(name="Apache-2.0", identifier="Apache-2.0"),
+    components=Components(
+        security_schemes={
+            "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+            "cookie": SecurityScheme(
+                type="apiKey", name="holdfast_access", security_scheme_in="cookie"
+            ),
+        }
+    ),
+    use_handler_docstrings=True,
+    openapi_router=Router(
+        # Litestar insists on its own page of the bare document; ours is /api/v1/openapi.json.
+        "/api/v1/schema",
+        route_handlers=[],
+        include_in_schema=False,
+        opt={"right": Right.PUBLIC},
+    ),
+    render_plugins=(JsonRenderPlugin(),),
+)
+ALWAYS = {"400": "The input is not valid", "503": "A dependency does not answer"}
+FOR_ACCOUNTS = {"401": "Nobody is signed in", "403": "The account lacks the right"}
+
+
+def described(app: Litestar) -> dict[str, Any]:
+    """The document of `app` as plain JSON values, the same bytes each time."""
+    text = msgspec.json.encode(app.openapi_schema.to_schema()).decode()
+    schema: dict[str, Any] = msgspec.json.decode(_GENERIC.sub(r"\1Page", text))
+    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    components.update(_components())
+    rights = _rights(app)
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            _complete(path, method, operation, rights[operation["operationId"]])
+    return schema
+
+
+def _components() -> dict[str, Any]:
+    _, parts = msgspec.json.schema_components(
+        [ProblemDocument, Accepted, InputFault], ref_template="#/components/schemas/{name}"
+    )
+    return dict(parts)
+
+
+def _rights(app: Litestar) -> dict[str, Right]:
+    return {
+        str(handler.operation_id): handler.opt["right"]
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        if getattr(handler, "operation_id", None)
+    }
+
+
+def _complete(path: str, method: str, operation: dict[str, Any], right: Right) -> None:
+    """Add what the route's decorator does not say: security, problems, shared headers."""
+    answers = operation.setdefault("responses", {})
+    problems = dict(ALWAYS)
+    if right is not Right.PUBLIC:
+        operation["security"] = [{"bearer": []}, {"cookie": []}]
+        operation["x-right"] = right.value
+        problems |= FOR_ACCOUNTS
+    if "{" in path:
+        problems["404"] = "There is no such thing"
+    if method in {"post", "put", "delete"}:
+        problems["409"] = "The state does not allow it"
+    if "requestBody" in operation:
+        problems["413"] = "The body is too large"
+    _complete_by_method(path, method, operation, problems)
+    for status, description in problems.items():
+        answers[status] = _problem(description)
+
+
+def _complete_by_method(
+    path: str, method: str, operation: dict[str, Any], problems: dict[str, str]
+) -> None:
+    answers = operation["responses"]
+    if method in {"put", "delete"} and not path.startswith("/api/v1/backups"):
+        _header(operation, "If-Match", required=True)
+        problems |= {"412": "Not the current version", "428": "If-Match is missing"}
+    if method == "post" and answers.keys() & {"201", "202"} and "setup" not in path:
+        _header(operation, HEADER, required=False)
+        problems["422"] = "The Idempotency-Key stands for another request"
+    if method == "put" or "201" in answers or path.endswith(("test-connection", "/databases")):
+        answers.setdefault("202", _accepted())
+
+
+def _header(operation: dict[str, Any], name: str, *, required: bool) -> None:
+    operation.setdefault("parameters", []).append(
+        {"name": name, "in": "header", "required": required, "schema": {"type": "string"}}
+    )
+
+
+def _problem(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _accepted() -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Accepted"}
+    return {
+        "description": "Stored, and visible in a moment",
+        "content": {"application/json": {"schema": schema}},
+    }

@@ -1,0 +1,250 @@
+"""Backups: asked for, listed, deleted."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, delete, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from sqlalchemy import Row, Select, select
+
+from services.gateway import configured
+from services.gateway.accounts import Caller
+from services.gateway.appending import land, seen
+from services.gateway.configured import Noun
+from services.gateway.dependencies import Dependencies
+from services.gateway.errors import KeyReusedError, StillRunningError
+from services.gateway.injection import Deps, Who
+from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
+from services.gateway.once import Answer, answer, first_id, once
+from services.gateway.paging import DEFAULT_LIMIT, Page
+from services.gateway.references import Reference, pool_of, refuse_unknown_store
+from services.gateway.representations import Accepted, Input, Label, Text, convert
+from services.gateway.rights import Right
+from shared.bus import Draft, Expect, WrongSequenceError
+from shared.errors import ConflictError
+from shared.messages.base import consequence
+from shared.messages.facts import BackupDeleteRequested, BackupRequested
+from shared.messages.values import ArchiveFacts, DatabaseRef, Problem
+from shared.readmodel.tables import backup_metadata, backups
+
+BackupStatus = Literal[
+    "requested",
+    "running",
+    "completed",
+    "failed",
+    "cancelled",
+    "expired",
+    "deleting",
+    "deleted",
+]
+Proof = Literal["unverified", "verified", "corrupt"]
+StatusFilter = Annotated[
+    BackupStatus | None, QueryParameter(description="Only backups in this status")
+]
+DatabaseFilter = Annotated[UUID | None, QueryParameter(description="Only backups of this database")]
+ServerFilter = Annotated[UUID | None, QueryParameter(description="Only backups from this server")]
+
+
+class NewBackup(Input, frozen=True, kw_only=True):
+    """Which database to back up, and where to."""
+
+    database: Reference
+    store_id: Label
+    type: Literal["full"] = "full"
+    method: Literal["logical"] = "logical"
+    codec: Literal["zstd", "none"] = "zstd"
+    note: Text = ""
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """One backup. `proof` says what reading the archive again has shown."""
+
+    id: UUID
+    run_id: UUID
+    database_id: UUID
+    server_id: UUID
+    endpoint: str
+    database_name: str
+    store_id: str
+    type: str
+    method: str
+    codec: str
+    status: BackupStatus
+    proof: Proof = "unverified"
+    attempt: int = 0
+    raw_bytes: int | None = None
+    stored_bytes: int | None = None
+    problem: Problem | None = None
+    actor: str
+    note: str = ""
+    requested_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    verified_at: datetime | None = None
+    version: int
+    archive: ArchiveFacts | None = None
+
+
+def backup_of(row: Row[Any]) -> Backup:
+    """A row as the API shows it."""
+    return convert(row, Backup)
+
+
+BACKUP = Noun("backup", backups, "/backups", backup_of)
+
+
+@get("/backups", opt={"right": Right.BACKUPS_READ}, tags=["backups"], operation_id="list_backups")
+async def list_backups(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    deps: Deps,
+    status: StatusFilter = None,
+    database_id: DatabaseFilter = None,
+    server_id: ServerFilter = None,
+    sort: ByTime = "-requested_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Backup]:
+    """List backups, the newest first."""
+    window = Window(
+        column=backups.c.requested_at,
+        id_column=backups.c.id,
+        kind=tuple[str, datetime, UUID],
+        limit=limit,
+        cursor=cursor,
+        descending=sort.startswith("-"),
+    )
+    query = _filtered(status, database_id, server_id)
+    return await listed(deps, query, window, backup_of)
+
+
+def _filtered(status: str | None, database_id: UUID | None, server_id: UUID | None) -> Select[Any]:
+    query = select(backups)
+    if status is not None:
+        query = query.where(backups.c.status == status)
+    if database_id is not None:
+        query = query.where(backups.c.database_id == database_id)
+    if server_id is not None:
+        query = query.where(backups.c.server_id == server_id)
+    return query
+
+
+@post(
+    "/backups",
+    opt={"right": Right.BACKUPS_CREATE},
+    tags=["backups"],
+    operation_id="create_backup",
+    status_code=202,
+)
+async def create_backup(
+    data: JSONBody[NewBackup], request: Request[Any, Any, Any], deps: Deps, caller: Who
+) -> Response[Backup]:
+    """Ask for a backup; `Location` leads to its run."""
+
+    async def create(thing: UUID) -> Answer:
+        return await _create(deps, caller, thing, data)
+
+    return await once(request, deps, caller, create)
+
+
+async def _create(deps: Dependencies, caller: Caller, thing: UUID, data: NewBackup) -> Answer:
+    await refuse_unknown_store(deps, data.store_id)
+    asked = BackupRequested(
+        id=first_id(thing),
+        backup_id=thing,
+        run_id=consequence(thing, "run"),
+        database=data.database.named(),
+        store_id=data.store_id,
+        run_pool=await pool_of(deps, data.database),
+        codec=data.codec,
+        note=data.note,
+        actor=caller.user_id,
+        request_id=caller.request_id,
+    )
+    try:
+        landed = await land(deps, Draft(asked, Expect(0)))
+    except WrongSequenceError:
+        landed = None
+    if landed is None or landed.already:
+        asked = await _stored(deps, asked)
+    shown = await _shown(deps, asked, seq=landed.seq if landed else 0)
+    return answer(202, shown, f"/api/v1/runs/{asked.run_id}")
+
+
+async def _stored(deps: Dependencies, asked: BackupRequested) -> BackupRequested:
+    """What an earlier try with the same key has stored; raises when that was another request."""
+    last = await deps.bus.last_of(asked.subject)
+    stored = last[-1].message if last else None
+    if not isinstance(stored, BackupRequested) or _wish(stored) != _wish(asked):
+        raise KeyReusedError("this Idempotency-Key was used for a different backup")
+    return stored
+
+
+def _wish(asked: BackupRequested) -> tuple[DatabaseRef, str, str, str]:
+    return (asked.database, asked.store_id, asked.codec, asked.note)
+
+
+async def _shown(deps: Dependencies, asked: BackupRequested, *, seq: int) -> Backup:
+    row = await seen(deps, select(backups).where(backups.c.id == asked.backup_id))
+    if row is not None:
+        return backup_of(row)
+    return Backup(
+        id=asked.backup_id,
+        run_id=asked.run_id,
+        database_id=asked.database.id,
+        server_id=asked.database.server_id,
+        endpoint=asked.database.endpoint,
+        database_name=asked.database.name,
+        store_id=asked.store_id,
+        type=asked.type_wanted.value,
+        method=asked.method.value,
+        codec=asked.codec,
+        status="requested",
+        actor=asked.actor,
+        note=asked.note,
+        requested_at=asked.at.astimezone(UTC),
+        version=seq,
+    )
+
+
+@get(
+    "/backups/{backup_id:uuid}",
+    opt={"right": Right.BACKUPS_READ},
+    tags=["backups"],
+    operation_id="get_backup",
+)
+async def get_backup(backup_id: FromPath[UUID], deps: Deps) -> Response[Backup]:
+    """Show one backup with what is known of its archive."""
+    row = await configured.row_of(deps, BACKUP, backup_id)
+    archive = await deps.read_model.one(
+        select(backup_metadata.c.archive).where(backup_metadata.c.backup_id == backup_id)
+    )
+    shown = convert(row, Backup, archive=archive.archive if archive else None)
+    return Response(shown, headers={"ETag": f'"{row.version}"'})
+
+
+@delete(
+    "/backups/{backup_id:uuid}",
+    opt={"right": Right.BACKUPS_DELETE},
+    tags=["backups"],
+    operation_id="delete_backup",
+    status_code=202,
+)
+async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
+    """Delete a backup for ever, once the request stands in a signed audit checkpoint."""
+    row = await configured.row_of(deps, BACKUP, backup_id)
+    if row.status in {"requested", "running"}:
+        raise StillRunningError("the backup is not finished")
+    if row.status == "deleted":
+        raise ConflictError("the backup is deleted already")
+    wish = BackupDeleteRequested(
+        backup_id=backup_id, actor=caller.user_id, request_id=caller.request_id
+    )
+    with suppress(WrongSequenceError):  # somebody asked before: one request is enough
+        await land(deps, Draft(wish, Expect(0)))
+    location = f"/api/v1/backups/{backup_id}"
+    accepted = Accepted(id=str(backup_id), href=location)
+    return Response(accepted, status_code=202, headers={"Location": location})

@@ -1,0 +1,187 @@
+"""Restores: a backup into a new database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody
+from sqlalchemy import Row, select
+
+from services.gateway import configured
+from services.gateway.accounts import Caller
+from services.gateway.appending import land, seen
+from services.gateway.configured import Noun
+from services.gateway.dependencies import Dependencies
+from services.gateway.errors import KeyReusedError, NotRestorableError
+from services.gateway.injection import Deps, Who
+from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
+from services.gateway.once import Answer, answer, first_id, once
+from services.gateway.paging import DEFAULT_LIMIT, Page
+from services.gateway.references import Reference, pool_of
+from services.gateway.representations import Input, Text, convert
+from services.gateway.rights import Right
+from services.gateway.routes.backups import BACKUP
+from shared.bus import Draft, Expect, WrongSequenceError
+from shared.messages.base import consequence
+from shared.messages.facts import RestoreRequested
+from shared.messages.values import DatabaseRef, Problem, TableContent
+from shared.readmodel.tables import restores
+
+
+class NewRestore(Input, frozen=True, kw_only=True):
+    """Where to restore to: the database must not exist yet. `reason` stays in the audit log."""
+
+    target: Reference
+    reason: Text = ""
+
+
+class Restore(msgspec.Struct, frozen=True, kw_only=True):
+    """One restore; `tables` is what was counted in the target afterwards."""
+
+    id: UUID
+    run_id: UUID
+    backup_id: UUID
+    target_server_id: UUID
+    target_endpoint: str
+    target_name: str
+    status: str
+    problem: Problem | None = None
+    actor: str
+    reason: str
+    raw_bytes: int | None = None
+    tables: list[TableContent] | None = None
+    requested_at: datetime
+    completed_at: datetime | None = None
+    seconds: float | None = None
+    version: int
+
+
+def restore_of(row: Row[Any]) -> Restore:
+    """A row as the API shows it."""
+    return convert(row, Restore)
+
+
+RESTORE = Noun("restore", restores, "/restores", restore_of)
+
+
+@post(
+    "/backups/{backup_id:uuid}/restore",
+    opt={"right": Right.BACKUPS_RESTORE},
+    tags=["restores"],
+    operation_id="restore_backup",
+    status_code=202,
+)
+async def restore_backup(
+    backup_id: FromPath[UUID],
+    data: JSONBody[NewRestore],
+    request: Request[Any, Any, Any],
+    deps: Deps,
+    caller: Who,
+) -> Response[Restore]:
+    """Restore a backup into a new database; `Location` leads to the run. It begins once the
+    request stands in a signed audit checkpoint."""
+
+    async def create(thing: UUID) -> Answer:
+        return await _create(deps, caller, thing, backup_id, data)
+
+    return await once(request, deps, caller, create)
+
+
+async def _create(
+    deps: Dependencies, caller: Caller, thing: UUID, backup_id: UUID, data: NewRestore
+) -> Answer:
+    _refuse_unrestorable(await configured.row_of(deps, BACKUP, backup_id))
+    asked = RestoreRequested(
+        id=first_id(thing),
+        restore_id=thing,
+        run_id=consequence(thing, "run"),
+        backup_id=backup_id,
+        target=data.target.named(),
+        run_pool=await pool_of(deps, data.target, at="/target"),
+        reason=data.reason,
+        actor=caller.user_id,
+        request_id=caller.request_id,
+    )
+    try:
+        landed = await land(deps, Draft(asked, Expect(0)))
+    except WrongSequenceError:
+        landed = None
+    if landed is None or landed.already:
+        asked = await _stored(deps, asked)
+    shown = await _shown(deps, asked, seq=landed.seq if landed else 0)
+    return answer(202, shown, f"/api/v1/runs/{asked.run_id}")
+
+
+def _refuse_unrestorable(backup: Row[Any]) -> None:
+    if backup.status != "completed":
+        raise NotRestorableError(f"the backup is {backup.status}")
+    if backup.proof == "corrupt":
+        raise NotRestorableError("the backup's archive is damaged")
+
+
+async def _stored(deps: Dependencies, asked: RestoreRequested) -> RestoreRequested:
+    last = await deps.bus.last_of(asked.subject)
+    stored = last[-1].message if last else None
+    if not isinstance(stored, RestoreRequested) or _wish(stored) != _wish(asked):
+        raise KeyReusedError("this Idempotency-Key was used for a different restore")
+    return stored
+
+
+def _wish(asked: RestoreRequested) -> tuple[UUID, DatabaseRef, str]:
+    return (asked.backup_id, asked.target, asked.reason)
+
+
+async def _shown(deps: Dependencies, asked: RestoreRequested, *, seq: int) -> Restore:
+    row = await seen(deps, select(restores).where(restores.c.id == asked.restore_id))
+    if row is not None:
+        return restore_of(row)
+    return Restore(
+        id=asked.restore_id,
+        run_id=asked.run_id,
+        backup_id=asked.backup_id,
+        target_server_id=asked.target.server_id,
+        target_endpoint=asked.target.endpoint,
+        target_name=asked.target.name,
+        status="requested",
+        actor=asked.actor,
+        reason=asked.reason,
+        requested_at=asked.at.astimezone(UTC),
+        version=seq,
+    )
+
+
+@get(
+    "/restores", opt={"right": Right.BACKUPS_READ}, tags=["restores"], operation_id="list_restores"
+)
+async def list_restores(
+    deps: Deps,
+    sort: ByTime = "-requested_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[Restore]:
+    """List restores, the newest first."""
+    window = Window(
+        column=restores.c.requested_at,
+        id_column=restores.c.id,
+        kind=tuple[str, datetime, UUID],
+        limit=limit,
+        cursor=cursor,
+        descending=sort.startswith("-"),
+    )
+    return await listed(deps, select(restores), window, restore_of)
+
+
+@get(
+    "/restores/{restore_id:uuid}",
+    opt={"right": Right.BACKUPS_READ},
+    tags=["restores"],
+    operation_id="get_restore",
+)
+async def get_restore(restore_id: FromPath[UUID], deps: Deps) -> Response[Restore]:
+    """Show one restore."""
+    row = await configured.row_of(deps, RESTORE, restore_id)
+    return configured.shown(row, RESTORE)

@@ -1,0 +1,167 @@
+"""Runs: what is worked on, its progress and its log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.params import FromPath, QueryParameter
+from litestar.response import Stream
+from sqlalchemy import Row, select
+
+from services.gateway import configured
+from services.gateway.appending import land
+from services.gateway.configured import Noun
+from services.gateway.dependencies import Dependencies
+from services.gateway.errors import LogExpiredError, RunEndedError
+from services.gateway.injection import Deps, Who
+from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
+from services.gateway.paging import DEFAULT_LIMIT, Page
+from services.gateway.representations import Accepted, convert
+from services.gateway.rights import Right
+from shared.bus import Draft, Expect, WrongSequenceError
+from shared.bus.base import LOGS
+from shared.messages.facts import RunCancelRequested
+from shared.readmodel.tables import runs
+
+ENDED = frozenset({"completed", "failed", "cancelled"})
+SILENCE_S = 0.5
+"""How long the log may be silent before it counts as read to its end."""
+
+RunStatus = Literal["requested", "dispatched", "running", "completed", "failed", "cancelled"]
+RunKind = Literal["backup", "restore", "test", "discovery"]
+StatusFilter = Annotated[RunStatus | None, QueryParameter(description="Only runs in this status")]
+KindFilter = Annotated[RunKind | None, QueryParameter(description="Only runs of this kind")]
+ServerFilter = Annotated[UUID | None, QueryParameter(description="Only runs on this server")]
+
+
+class RunShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One run; `object_id` is the backup, restore or server it is about."""
+
+    id: UUID
+    kind: str
+    object_id: UUID
+    server_id: UUID
+    pool: str
+    status: RunStatus
+    attempts: int
+    worker: str | None = None
+    problem: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    cancel_requested_at: datetime | None = None
+    requested_at: datetime
+    dispatched_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    actor: str
+    version: int
+
+
+def run_of(row: Row[Any]) -> RunShown:
+    """A row as the API shows it."""
+    return convert(row, RunShown)
+
+
+RUN = Noun("run", runs, "/runs", run_of)
+
+
+@get("/runs", opt={"right": Right.RUNS_READ}, tags=["runs"], operation_id="list_runs")
+async def list_runs(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    deps: Deps,
+    status: StatusFilter = None,
+    kind: KindFilter = None,
+    server_id: ServerFilter = None,
+    sort: ByTime = "-requested_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[RunShown]:
+    """List runs, the newest first."""
+    query = select(runs)
+    if status is not None:
+        query = query.where(runs.c.status == status)
+    if kind is not None:
+        query = query.where(runs.c.kind == kind)
+    if server_id is not None:
+        query = query.where(runs.c.server_id == server_id)
+    window = Window(
+        column=runs.c.requested_at,
+        id_column=runs.c.id,
+        kind=tuple[str, datetime, UUID],
+        limit=limit,
+        cursor=cursor,
+        descending=sort.startswith("-"),
+    )
+    return await listed(deps, query, window, run_of)
+
+
+@get("/runs/{run_id:uuid}", opt={"right": Right.RUNS_READ}, tags=["runs"], operation_id="get_run")
+async def get_run(run_id: FromPath[UUID], deps: Deps) -> Response[RunShown]:
+    """Show one run."""
+    return configured.shown(await configured.row_of(deps, RUN, run_id), RUN)
+
+
+@post(
+    "/runs/{run_id:uuid}/cancel",
+    opt={"right": Right.RUNS_CANCEL},
+    tags=["runs"],
+    operation_id="cancel_run",
+    status_code=202,
+)
+async def cancel_run(run_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
+    """Stop a run. It ends as cancelled, unless it was faster."""
+    row = await configured.row_of(deps, RUN, run_id)
+    if row.status in ENDED:
+        raise RunEndedError(f"the run is {row.status} already")
+    wish = RunCancelRequested(
+        run_id=run_id, pool=row.pool, actor=caller.user_id, request_id=caller.request_id
+    )
+    with suppress(WrongSequenceError):  # somebody asked before: one request is enough
+        await land(deps, Draft(wish, Expect(0)))
+    location = f"/api/v1/runs/{run_id}"
+    accepted = Accepted(id=str(run_id), href=location)
+    return Response(accepted, status_code=202, headers={"Location": location})
+
+
+@get(
+    "/runs/{run_id:uuid}/log",
+    opt={"right": Right.RUNS_READ},
+    tags=["runs"],
+    operation_id="read_run_log",
+    media_type="application/x-ndjson",
+)
+async def read_run_log(run_id: FromPath[UUID], deps: Deps) -> Stream:
+    """The run's log lines and progress so far, one JSON object a line."""
+    row = await configured.row_of(deps, RUN, run_id)
+    lines = _lines(deps, run_id)
+    first = await anext(lines, None)
+    if first is None and row.status in ENDED:
+        raise LogExpiredError("the run has ended, and its live log is gone")
+    return Stream(_all(first, lines), media_type="application/x-ndjson")
+
+
+async def _all(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first is not None:
+        yield first
+    async for line in rest:
+        yield line
+
+
+async def _lines(deps: Dependencies, run_id: UUID) -> AsyncIterator[bytes]:
+    """What LOGS holds of the run, up to what was last when it was asked for."""
+    last = (await deps.bus.state(LOGS)).last_seq
+    subject = f"log.*.{run_id}"
+    deliveries = aiter(deps.bus.follow(LOGS, after_seq=0, filters=(subject,)))
+    while last > 0:
+        try:
+            delivery = await asyncio.wait_for(anext(deliveries), SILENCE_S)
+        except (TimeoutError, StopAsyncIteration):
+            return
+        yield delivery.data + b"\n"
+        if delivery.seq >= last:
+            return

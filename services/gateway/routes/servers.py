@@ -1,0 +1,220 @@
+"""Servers: the places where databases live."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, delete, get, post, put
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta
+from sqlalchemy import Row
+
+from services.gateway import configured
+from services.gateway.configured import Change, Noun
+from services.gateway.dependencies import Dependencies
+from services.gateway.errors import InputFault, InvalidFieldsError
+from services.gateway.injection import Deps, Who
+from services.gateway.listing import Cursor, Limit, all_by_name
+from services.gateway.once import Answer, once
+from services.gateway.paging import DEFAULT_LIMIT, Page
+from services.gateway.plugin_configs import NOTHING, Stored, accepted, same_settings, sealed
+from services.gateway.representations import Input, Label, Name, convert
+from services.gateway.rights import Right
+from shared.keys.plugins import without_secrets
+from shared.messages.base import CORE
+from shared.messages.settings import ServerSetting
+from shared.messages.values import Endpoint, PluginConfig, Problem
+from shared.plugins import Schema
+from shared.readmodel.tables import servers
+
+Environment = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 _.-]+$")]
+HealthNow = Literal["unknown", "healthy", "degraded", "unreachable"]
+
+
+class NewEndpoint(Input, frozen=True, kw_only=True):
+    """One engine on the server. `engine` is described by `GET /plugins`."""
+
+    name: Label
+    engine: PluginConfig
+
+    def __repr__(self) -> str:
+        return f"NewEndpoint(name={self.name!r})"
+
+
+class NewServer(Input, frozen=True, kw_only=True):
+    """A server as a caller describes it. Secrets go in, and never come out."""
+
+    name: Name
+    environment: Environment = "production"
+    pool: Label = CORE
+    runner: PluginConfig
+    endpoints: Annotated[list[NewEndpoint], Meta(min_length=1, max_length=20)]
+    run_limit: Annotated[int, Meta(ge=1, le=32)] = 2
+
+    def __repr__(self) -> str:
+        return f"NewServer(name={self.name!r})"
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """A server, without its secrets."""
+
+    id: str
+    name: str
+    environment: str
+    pool: str
+    runner: PluginConfig
+    endpoints: list[Endpoint]
+    run_limit: int
+    health: HealthNow
+    health_problem: Problem | None = None
+    health_at: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+
+
+def server_of(row: Row[Any]) -> Server:
+    """A row as the API shows it."""
+    shown = [{**point, "engine": without_secrets(point["engine"])} for point in row.endpoints]
+    return convert(row, Server, runner=without_secrets(row.runner), endpoints=shown)
+
+
+SERVER = Noun("server", servers, "/servers", server_of)
+
+
+@get("/servers", opt={"right": Right.SERVERS_READ}, tags=["servers"], operation_id="list_servers")
+async def list_servers(
+    deps: Deps, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> Page[Server]:
+    """List the servers by name."""
+    return await all_by_name(deps, servers, limit, cursor, server_of)
+
+
+@post(
+    "/servers",
+    opt={"right": Right.SERVERS_WRITE},
+    tags=["servers"],
+    operation_id="create_server",
+    status_code=201,
+)
+async def create_server(
+    data: JSONBody[NewServer], request: Request[Any, Any, Any], deps: Deps, caller: Who
+) -> Response[Server]:
+    """Register a server. Its secrets are sealed before anything is stored."""
+
+    async def create(thing: UUID) -> Answer:
+        change = configured.creating(thing, caller)
+
+        async def make() -> ServerSetting:
+            return await _setting(deps, change, data, None)
+
+        return await configured.create(deps, SERVER, change, data.name, make)
+
+    return await once(request, deps, caller, create)
+
+
+@get(
+    "/servers/{server_id:uuid}",
+    opt={"right": Right.SERVERS_READ},
+    tags=["servers"],
+    operation_id="get_server",
+)
+async def get_server(server_id: FromPath[UUID], deps: Deps) -> Response[Server]:
+    """Show one server."""
+    return configured.shown(await configured.row_of(deps, SERVER, str(server_id)), SERVER)
+
+
+@put(
+    "/servers/{server_id:uuid}",
+    opt={"right": Right.SERVERS_WRITE},
+    tags=["servers"],
+    operation_id="replace_server",
+)
+async def replace_server(
+    server_id: FromPath[UUID],
+    data: JSONBody[NewServer],
+    request: Request[Any, Any, Any],
+    deps: Deps,
+    caller: Who,
+) -> Response[Server]:
+    """Replace a server's settings. An absent secret keeps the stored one, unless the way to the
+    server or the other settings beside the secret change: then it is needed again."""
+    row = await configured.current(deps, SERVER, str(server_id), request)
+    setting = await _setting(deps, configured.changing(server_id, caller), data, row)
+    return await configured.replace(deps, SERVER, row, setting, data.name)
+
+
+@delete(
+    "/servers/{server_id:uuid}",
+    opt={"right": Right.SERVERS_WRITE},
+    tags=["servers"],
+    operation_id="delete_server",
+    status_code=204,
+)
+async def delete_server(
+    server_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
+) -> None:
+    """Forget a server. Its backups stay, and can be restored onto another one."""
+    row = await configured.current(deps, SERVER, str(server_id), request)
+    await configured.remove(deps, SERVER, row, caller)
+
+
+async def _setting(
+    deps: Dependencies, change: Change, data: NewServer, before: Row[Any] | None
+) -> ServerSetting:
+    """The new state with every secret sealed; `before` is the row that it replaces."""
+    _refuse_twins(data)
+    subject = f"cfg.server.{change.key}"
+    runner, schema = await accepted(deps, "runner", data.runner, "/runner", _old(before, data))
+    return ServerSetting(
+        **change.said_by(),
+        name=data.name,
+        environment=data.environment,
+        pool=data.pool,
+        runner=await sealed(deps, subject, "runner", runner, schema),
+        endpoints=[
+            Endpoint(
+                name=name,
+                engine=await sealed(deps, subject, f"endpoints.{name}", engine, engine_schema),
+            )
+            for name, (engine, engine_schema) in (
+                await _accepted_endpoints(deps, data, before, schema)
+            ).items()
+        ],
+        run_limit=data.run_limit,
+    )
+
+
+def _old(before: Row[Any] | None, data: NewServer) -> Stored:
+    return Stored(before.runner, moved=before.pool != data.pool) if before else NOTHING
+
+
+async def _accepted_endpoints(
+    deps: Dependencies, data: NewServer, before: Row[Any] | None, runner: Schema
+) -> dict[str, tuple[PluginConfig, Schema]]:
+    """Name -> settings and schema. A changed runner or pool is another way to every engine."""
+    stored: dict[str, Stored] = {}
+    if before is not None:
+        same = data.pool == before.pool and same_settings(runner, data.runner, before.runner)
+        stored = {p["name"]: Stored(p["engine"], moved=not same) for p in before.endpoints}
+    return {
+        point.name: await accepted(
+            deps,
+            "engine",
+            point.engine,
+            f"/endpoints/{number}/engine",
+            stored.get(point.name, NOTHING),
+        )
+        for number, point in enumerate(data.endpoints)
+    }
+
+
+def _refuse_twins(data: NewServer) -> None:
+    names = [point.name for point in data.endpoints]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            fault = InputFault(f"/endpoints/{number}/name", "used twice on this server")
+            raise InvalidFieldsError("two endpoints have the same name", [fault])
