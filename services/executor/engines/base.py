@@ -143,7 +143,7 @@ class ContentDiffersError(EngineError):
     """The restored tables do not hold what the backup recorded."""
 
     code = "restore.content_differs"
-    default_fix = "verify the backup; see the run's log for the tables that differ"
+    default_fix = "verify the backup, and look for something that writes into new databases"
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,8 @@ create trigger touch before update on "my shop".customers
 create index on "my shop".customers (lower(name));
 create table empty ();
 select nextval('"my shop".numbers') from generate_series(1, 3);
-select lo_from_bytea(0, convert_to(repeat('large ' || i, 1000), 'UTF8')) from generate_series(1, 5) i;
+select lo_from_bytea(0, convert_to(repeat('large ' || i, 1000), 'UTF8'))
+    from generate_series(1, 5) i;
 """
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-
-from services.cli.demo.compare import differences, content_of
+from services.cli.demo.compare import content_of, differences
 from shared.messages.facts import RestoreCompleted
 from tests.integration.executor.shop import SHOP, compared
 from tests.integration.executor.world import World, database, engine_of

@@ -1,4 +1,4 @@
-"""An executor with everything around it: a bus, keys, a store, orders as the scheduler makes them."""
+"""An executor and all around it: a bus, keys, a store, orders as the scheduler makes them."""
 
 from __future__ import annotations
 

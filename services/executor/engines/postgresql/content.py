@@ -73,7 +73,7 @@ def require_same(expected: Sequence[TableContent], found: Sequence[TableContent]
     if different:
         named = ", ".join(name[:100] for name in different[:_NAMED_IN_CAUSE])
         raise ContentDiffersError(
-            f"{len(different)} tables do not hold what was backed up, among them {named}"
+            f"what was backed up does not stand in {len(different)} table(s), among them {named}"
         )
 
 
