@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from services.auditor.stamp import STORED_AT, first_stored_at
 from shared.audit.leaf import Event, Leaf, event_hash, lasting, leaf_of, packed
 from shared.audit.merkle import leaf_hash
 from shared.bus import Delivery
@@ -47,11 +48,16 @@ class Record(msgspec.Struct, frozen=True):
         return (*place, *map(_column, said), self.text, self.leaf_hash)
 
 
-def recorded(delivery: Delivery) -> Record:
-    """What `delivery` becomes; never raises, whatever its bytes are."""
+def recorded(delivery: Delivery, audit_key: bytes) -> Record:
+    """What `delivery` becomes; never raises, whatever its bytes are.
+
+    `audit_key`: the public key that proves the time of an event that a repair stored again.
+    """
     event = Event(
         seq=delivery.seq,
-        at=delivery.at,
+        at=first_stored_at(delivery, hash_of(delivery), audit_key)
+        if STORED_AT in delivery.headers
+        else delivery.at,
         subject=delivery.subject,
         headers=lasting(delivery.headers),
         data=delivery.data,

@@ -9,12 +9,9 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-import msgspec
-import structlog
 
 from services.auditor.ledger import AUDIT_LOGS, EVENT_LOG, Record
-from services.auditor.projection import changes_of
-from services.auditor.rows import apply
+from services.auditor.projecting import projected
 from shared.audit.merkle import Tree
 from shared.errors import PlatformError, UnavailableError
 from shared.messages.base import now
@@ -22,14 +19,6 @@ from shared.messages.base import now
 PROJECTION, LEADER = "projection", "leader"
 _PAUSED_MS = 2000
 """A paused auditor loses its open transaction, and the locks in it, after this long."""
-
-_UNPROJECTABLE = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError),
-)
-"""What one strange event can cause, and the same event again tomorrow."""
 
 _LOST = (
     asyncpg.InterfaceError,
@@ -124,35 +113,19 @@ class Writer:
         What cannot be projected is kept raw, marked, and changes no row.
         """
         self._check_order(records)
-        try:
-            await self._commit(records)
-        except _UNPROJECTABLE:
-            for record in records:
-                await self._commit_alone(record)
+        tree = Tree(self.tree.size, self.tree.edge)
+        tree.extend(record.leaf_hash for record in records)
+        async with self.transaction() as connection:
+            await self._move(connection, tree)
+            done = await projected(connection, records)
+            await _copy(connection, "event_log", EVENT_LOG, [one.log_row() for one in done])
+            await _copy(connection, "audit_logs", AUDIT_LOGS, [one.audit_row() for one in done])
+        self.tree = tree
 
     def _check_order(self, records: Sequence[Record]) -> None:
         for expected, record in enumerate(records, self.seq + 1):
             if record.event.seq != expected:
                 raise LogGapError(f"event {expected} is missing before {record.event.seq}")
-
-    async def _commit_alone(self, record: Record) -> None:
-        try:
-            await self._commit([record])
-        except _UNPROJECTABLE as error:
-            structlog.get_logger().error(
-                "unprojectable", seq=record.event.seq, kind=type(error).__name__
-            )
-            await self._commit([record.without_message()])
-
-    async def _commit(self, records: Sequence[Record]) -> None:
-        tree = Tree(self.tree.size, self.tree.edge)
-        tree.extend(record.leaf_hash for record in records)
-        async with self.transaction() as connection:
-            await self._move(connection, tree)
-            await _copy(connection, "event_log", EVENT_LOG, [r.log_row() for r in records])
-            await _copy(connection, "audit_logs", AUDIT_LOGS, [r.audit_row() for r in records])
-            await apply(connection, _changes(records))
-        self.tree = tree
 
     async def _move(self, connection: Any, tree: Tree) -> None:
         moved = await connection.execute(
@@ -161,15 +134,6 @@ class Writer:
         )
         if moved != "UPDATE 1":
             raise FencedError("the projection moved without this auditor")
-
-
-def _changes(records: Sequence[Record]) -> list[Any]:
-    return [
-        change
-        for record in records
-        if record.message is not None
-        for change in changes_of(record.message, record.event.seq)
-    ]
 
 
 async def _copy(

@@ -55,6 +55,15 @@ def sign(checkpoint: Checkpoint, key: SigningKey) -> str:
     return f"{text}\n\u2014 {checkpoint.origin} {base64.b64encode(signature).decode()}\n"
 
 
+def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the Ed25519 key signed the message."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
 def timestamp(at: datetime) -> str:
     """RFC 3339 in UTC, to the microsecond, always of one length."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -73,7 +82,8 @@ def open_note(note: str, origin: str, public: bytes) -> Checkpoint:
     for line in signatures.splitlines():
         signature = _signature(line, origin)
         if signature is not None and signature[:4] == wanted:
-            _check(public, signature[4:], body)
+            if not is_signed(public, signature[4:], body.encode()):
+                raise NoteError("the checkpoint was changed after it was signed")
             return _parse(body, origin)
     raise NoteError(f"the checkpoint carries no signature of {origin} by the trusted key")
 
@@ -88,13 +98,6 @@ def _signature(line: str, origin: str) -> bytes | None:
     except binascii.Error:
         return None
     return signature if len(signature) == _SIGNATURE_BYTES else None
-
-
-def _check(public: bytes, signature: bytes, body: str) -> None:
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, body.encode())
-    except InvalidSignature:
-        raise NoteError("the checkpoint was changed after it was signed") from None
 
 
 def _parse(body: str, origin: str) -> Checkpoint:

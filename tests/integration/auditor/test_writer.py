@@ -28,7 +28,7 @@ from tests.unit.auditor.events import (
 
 
 def records(*messages: Fact | Setting | bytes, first: int = 1) -> list[Record]:
-    return [recorded(delivery) for delivery in delivered(messages, first=first)]
+    return [recorded(one, b"") for one in delivered(messages, first=first)]
 
 
 async def table(connection: Any, name: str) -> list[dict[str, Any]]:
