@@ -29,7 +29,7 @@ def read_canonical(data: bytes) -> dict[str, Any]:
     """
     try:
         value = msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise ValueError("not JSON") from error
     if canonical(value) != data:
         raise ValueError("not canonical JSON")

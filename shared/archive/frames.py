@@ -83,5 +83,5 @@ def decode_header(text: bytes, kind: type[_T]) -> _T:
     """The header, unknown fields ignored; `UnsupportedError` where a needed one is missing."""
     try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:  # ValueError: not UTF-8
         raise UnsupportedError("the inner header is not one this release knows") from error

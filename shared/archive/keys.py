@@ -155,7 +155,7 @@ class WorkerCertificate(msgspec.Struct, frozen=True, kw_only=True):
     public_key: str
     platform_key: str
     issued_at: datetime
-    signature: str = ""
+    signature: str
 
 
 class WorkerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +197,7 @@ def certify(
         public_key=public_key.hex(),
         platform_key=platform.public.hex(),
         issued_at=issued_at,
+        signature="",
     )
     signature = platform.sign(_CERTIFICATE_DOMAIN + canonical(blank))
     return msgspec.structs.replace(blank, signature=signature.hex())

@@ -71,7 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     body: Body
     certificate: WorkerCertificate
-    signature: str = ""
+    signature: str
 
     def encode(self) -> bytes:
         return canonical(self)
@@ -79,7 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 def sign_manifest(body: Body, worker: WorkerIdentity) -> Manifest:
     """Vouch for the body with a worker's key."""
-    blank = Manifest(body=body, certificate=worker.certificate)
+    blank = Manifest(body=body, certificate=worker.certificate, signature="")
     signature = worker.key.sign(MANIFEST_DOMAIN + canonical(blank))
     return msgspec.structs.replace(blank, signature=signature.hex())
 

@@ -19,7 +19,7 @@ def open_store(config: bytes) -> Store:
     """The store a JSON configuration describes; `StoreSettingsError` names the wrong field."""
     try:
         return _decoder.decode(config)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StoreSettingsError(f"the store's configuration is wrong: {error}") from None
 
 
