@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from services.auditor.comparison import StreamDamagedError, compare_all, compare_ends
+from services.auditor.fork import PENDING
 from services.auditor.guard import QUICK_EVENTS
 from services.auditor.history import History
 from services.auditor.line import line
@@ -26,6 +27,7 @@ from services.auditor.settings import Settings
 from services.auditor.writer import connected
 from shared import log
 from shared.bus.connection import BusSettings
+from shared.bus.errors import BusRefusedError
 from shared.bus.jetstream import connect
 from shared.errors import PlatformError
 from shared.keys.reading import read_signing_key
@@ -76,10 +78,13 @@ async def _run(wanted: argparse.Namespace) -> tuple[dict[str, Any], int]:
         if wanted.command == "rebuild":
             await forget(bus, connection)
             return {"ok": True}, 0
+        cause = await _cause(bus, History(connection), wanted.folder)
+        if cause is None:
+            return {"ok": True, "cause": "nothing is damaged"}, 0
         own = await stack.enter_async_context(line(bus_settings))
         key = read_signing_key(Path(settings.audit_key_file))
         shop = Workshop(bus, own, connection, key, wanted.folder)
-        return _done(await repair(shop, cause=await _cause(bus, History(connection))))
+        return _done(await repair(shop, cause=cause))
 
 
 async def _guard(bus: Any, history: History, *, everything: bool) -> tuple[dict[str, Any], int]:
@@ -91,13 +96,15 @@ async def _guard(bus: Any, history: History, *, everything: bool) -> tuple[dict[
     return {"ok": True, "events": tail.seq, "read": read}, 0
 
 
-async def _cause(bus: Any, history: History) -> str:
+async def _cause(bus: Any, history: History, folder: Path) -> str | None:
     try:
         await compare_ends(bus, history)
         await compare_all(bus, history)
     except StreamDamagedError as error:
         return error.cause
-    return "a repair was asked for"
+    except BusRefusedError as error:
+        return f"the stream cannot be read: {error.cause}"
+    return "an earlier repair was interrupted" if (folder / PENDING).exists() else None
 
 
 def _done(report: msgspec.Struct) -> tuple[dict[str, Any], int]:

@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 
 from shared.readmodel.migrations import migrate
+from tests.integration.auditor.house import House, a_house
+from tests.support.nats import Nats
 from tests.support.postgres import Postgres
 
 
@@ -28,3 +30,10 @@ async def database(empty_database: str) -> str:
     """The URL of a database with the tables of this version."""
     await migrate(empty_database)
     return empty_database
+
+
+@pytest.fixture
+async def house(nats: Nats, database: str) -> AsyncIterator[House]:
+    """NATS with our streams, Postgres with our tables; a test lets auditors in."""
+    async with a_house(nats, database) as made:
+        yield made
