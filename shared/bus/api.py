@@ -34,7 +34,7 @@ class Source(msgspec.Struct, frozen=True):
 async def ask_api(link: Link, what: str, body: Any = None) -> dict[str, Any]:
     """Ask `$JS.API.<what>`; raises ApiError, or NoAnswerError where trying again may help."""
     data = b"" if body is None else msgspec.json.encode(body)
-    answer = await link.request(f"$JS.API.{what}", data)
+    answer = await link.request(f"{link.api}.{what}", data)
     if answer.headers and answer.headers.get("Status"):
         raise NoAnswerError(f"JetStream does not answer {what}")
     found: dict[str, Any] = msgspec.json.decode(answer.data)

@@ -95,7 +95,8 @@ class JetStreamKv:
         while True:
             try:
                 link = await self._connection.link()
-                answer = await link.request(f"$JS.API.DIRECT.GET.{self._stream}.{subject}")
+                where = f"{link.api}.DIRECT.GET.{self._stream}.{subject}"
+                answer = await link.request(where)
                 break
             except NoAnswerError:
                 if asyncio.get_running_loop().time() >= deadline:

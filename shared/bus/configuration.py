@@ -17,6 +17,10 @@ READERS = 16
 KINDS = ("restore", "backup", "server")
 """The kinds of orders, each with a durable of its own per pool."""
 
+API = "$JS.API"
+AGENT_API = "hub.API"
+"""The prefix of JetStream's API for an agent; its `NATS_API`."""
+
 _BLOCK = re.compile(r"^      \{\n.*?^      \}\n", re.MULTILINE | re.DOTALL)
 _USER = re.compile(r"^ +user: (\S+)$", re.MULTILINE)
 
@@ -95,11 +99,18 @@ def _exports(pool: str) -> list[str]:
 
 def _account(pool: str, password: str) -> str:
     imports = "".join(
-        f"      {{ service: {{ account: HOLDFAST, subject: {_quoted(subject)} }} }}\n"
+        f"      {{ service: {{ account: HOLDFAST, subject: {_quoted(subject)} }}{_as(subject)} }}\n"
         for subject in agent_subjects(pool)
     )
     user = f"{{ user: {_quoted(f'agent-{pool}')}, password: {_quoted(password)} }}"
     return f"  AGENT_{pool} {{\n    users: [{user}]\n    imports: [\n{imports}    ]\n  }}\n"
+
+
+def _as(subject: str) -> str:
+    """Where the agent finds JetStream's API: in its own account the usual place is taken."""
+    if not subject.startswith(API):
+        return ""
+    return f", to: {_quoted(subject.replace(API, AGENT_API, 1))}"
 
 
 def _tls(tls: Tls) -> str:

@@ -42,7 +42,7 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a process reaches NATS; read by `shared.settings.load` from `NATS_URL` and so on.
 
     `nats_url` may list several, joined by commas. `nats_readers` above 0 makes the names of
-    short-lived consumers `<user>-r<n>` below it: a user whose permissions list them needs that.
+    short-lived consumers `<user>-r<n>` below it: a user whose permissions list them needs that. `nats_api` is where JetStream's API is found.
     """
 
     nats_url: str
@@ -50,6 +50,7 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     nats_password: str = ""
     nats_ca_file: Path | None = None
     nats_readers: int = 0
+    nats_api: str = "$JS.API"
 
     def __repr__(self) -> str:
         return f"BusSettings(nats_url={self.nats_url!r}, nats_user={self.nats_user!r})"
@@ -66,8 +67,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Link:
     """One client from its CONNECT until it is lost; never connected again."""
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
+    def __init__(self, client: Client, api: str) -> None:
+        self.client, self.api = client, api
         self.lost = asyncio.Event()
         self._waiting: dict[Callable[[], None], str] = {}
         self._refused: set[Callable[[], None]] = set()
@@ -234,7 +235,7 @@ class Connection:
 
     async def _connected(self) -> Link:
         client = Client()
-        link = Link(client)
+        link = Link(client, self._settings.nats_api)
 
         async def lost() -> None:
             link.lost.set()

@@ -35,7 +35,7 @@ class Puller:
 
     def __init__(self, link: Link, stream: str, consumer: str, inbox: str) -> None:
         self._link, self._inbox = link, inbox
-        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._subject = f"{link.api}.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._heard: asyncio.Queue[Msg] = asyncio.Queue()
 
     async def hear(self, message: Msg) -> None:
