@@ -79,6 +79,7 @@ class BackupWork:
             log.line("info", f"{dump.facts.tool} {dump.facts.tool_version} has begun")
             await self._tools.point("dump-started")
             receipt = await self._write(attempt, opened, dump, log)
+            await self._tools.point("archive-written")
         seconds = round(time.monotonic() - began, 3)
         facts = self._facts(receipt, dump)
 

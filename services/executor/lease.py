@@ -11,13 +11,12 @@ from shared.bus import Bus, Kv
 from shared.bus.base import LeaveDelivery
 from shared.errors import PlatformError
 
-RUN_LEASE_S = 10.0
 _RENEWALS = 4
 
 
 @asynccontextmanager
 async def run_lease(
-    bus: Bus, run_id: UUID, holder: str, *, ttl_s: float = RUN_LEASE_S
+    bus: Bus, run_id: UUID, holder: str, *, ttl_s: float
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Hold `run.<run_id>` inside the block; raises LeaveDelivery where another holder lives.
 

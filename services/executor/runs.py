@@ -68,14 +68,21 @@ class Signals(msgspec.Struct, frozen=True):
     lost: asyncio.Task[None]
 
 
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How many attempts a run has, and how long its lease lasts."""
+
+    attempt_limit: int
+    lease_s: float
+
+
 class Runs:
     """Performs the orders of one worker."""
 
     def __init__(
-        self, bus: Bus, worker: str, cancellations: Cancellations, point: Point, limit: int
+        self, bus: Bus, worker: str, cancellations: Cancellations, point: Point, rules: Rules
     ) -> None:
         self._bus, self._worker, self._cancellations = bus, worker, cancellations
-        self._point, self._limit = point, limit
+        self._point, self._rules = point, rules
 
     async def run(self, work: Work) -> None:
         """Returns when the run has ended, here or elsewhere; raises LeaveDelivery to a loser."""
@@ -86,11 +93,12 @@ class Runs:
         holder = f"{self._worker}.{secrets.token_hex(4)}"
         async with (
             self._cancellations.heard(order.run_id) as stop,
-            run_lease(self._bus, order.run_id, holder) as lost,
+            run_lease(self._bus, order.run_id, holder, ttl_s=self._rules.lease_s) as lost,
         ):
             await self._point("lease-taken")
             while not await self._step(work, Signals(stop, lost)):
                 pass
+        await self._point("lease-returned")
 
     async def _step(self, work: Work, signals: Signals) -> bool:
         """Decide and act once; False when somebody spoke between the two."""
@@ -100,7 +108,7 @@ class Runs:
             cancel_wanted=signals.stop.is_set(),
             now=now(),
             not_after=order.not_after,
-            limit=self._limit,
+            limit=self._rules.attempt_limit,
         )
         try:
             match decision:

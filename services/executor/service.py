@@ -12,7 +12,7 @@ from services.executor.engines import AnyEngine
 from services.executor.plan import Point
 from services.executor.restores import RestoreTools, RestoreWork
 from services.executor.runners import AnyRunner, folders
-from services.executor.runs import Runs, Worker
+from services.executor.runs import Rules, Runs, Worker
 from services.executor.servers import Questions
 from services.executor.settings import ExecutorSettings
 from shared.archive.keys import WorkerIdentity
@@ -43,7 +43,8 @@ class Executor:
         self._bus, self._settings, self._keys, self._point = bus, settings, keys, point
         self._worker = Worker(name=name, order_key=keys.order_key)
         self._cancellations = Cancellations(bus, settings.pool)
-        self._runs = Runs(bus, name, self._cancellations, point, settings.attempt_limit)
+        rules = Rules(attempt_limit=settings.attempt_limit, lease_s=settings.run_lease_s)
+        self._runs = Runs(bus, name, self._cancellations, point, rules)
         self._questions = Questions(bus, self._worker, settings.workplace)
 
     async def listen(self) -> None:

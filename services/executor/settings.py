@@ -21,6 +21,7 @@ class ExecutorSettings(msgspec.Struct, frozen=True, kw_only=True):
     `worker_key_file`, `worker_signing_file`, `worker_certificate_file`: the pool's keys (see
     `shared.keys.files`). `work_folder`: where private files of runs live while they run (default:
     in memory). `tool_folders`: where client tools are looked for first, divided by `:`.
+    `run_lease_s`: how long a dead worker's run waits at least before another one takes it.
     """
 
     worker_key_file: str
@@ -32,6 +33,7 @@ class ExecutorSettings(msgspec.Struct, frozen=True, kw_only=True):
     parallel_questions: _Few = 4
     pack_threads: _Few = 2
     attempt_limit: _Few = 5
+    run_lease_s: Annotated[float, Meta(gt=0)] = 10.0
     work_folder: str = ""
     tool_folders: str = ""
 

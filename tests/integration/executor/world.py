@@ -20,10 +20,11 @@ from shared.archive.keys import RecipientKey
 from shared.archive.objects import load_manifest
 from shared.archive.reader import open_envelope
 from shared.bus import Bus
+from shared.bus.base import EVENTS
 from shared.keys.files import KeyFolder, ensure_keys, platform_fingerprint
 from shared.keys.reading import read_identity, read_order_key, read_recipient_key
 from shared.keys.worker import public_half, seal_for_worker
-from shared.messages.base import Fact, Order, now
+from shared.messages.base import CORE, Fact, Order, now
 from shared.messages.facts import BackupCompleted
 from shared.messages.orders import OrderSecrets, RunBackup, RunRestore, ServerSecrets
 from shared.stores.local import Local as LocalStore
@@ -32,18 +33,17 @@ from tests.support.waiting import eventually
 
 _Fact = TypeVar("_Fact", bound=Fact)
 _Order = TypeVar("_Order", bound=Order)
-POOL = "core"
 
 
 class World:
     """What a test says to an executor, and hears from it."""
 
-    def __init__(self, bus: Bus, folder: Path) -> None:
-        self.bus, self.folder = bus, folder
-        self.keys: KeyFolder = ensure_keys(folder / "keys")
+    def __init__(self, bus: Bus, folder: Path, *, pool: str = CORE) -> None:
+        self.bus, self.folder, self.pool = bus, folder, pool
+        self.keys: KeyFolder = ensure_keys(folder / "keys", pool)
         self.work_folder = folder / "work"
         self.store = folder / "store"
-        self.store.mkdir()
+        self.store.mkdir(parents=True)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,6 +52,7 @@ class World:
             "WORKER_SIGNING_FILE": str(self.keys.signing_key),
             "WORKER_CERTIFICATE_FILE": str(self.keys.certificate),
             "WORK_FOLDER": str(self.work_folder),
+            "POOL": self.pool,
         }
 
     @property
@@ -67,6 +68,7 @@ class World:
             worker_key_file="",
             worker_signing_file="",
             worker_certificate_file="",
+            pool=self.pool,
             work_folder=str(self.work_folder),
             tool_folders=str(tools or ""),
         )
@@ -91,6 +93,7 @@ class World:
         self, engine: dict[str, Any], database: str, *, store: dict[str, Any] | None = None
     ) -> RunBackup:
         order = RunBackup(
+            pool=self.pool,
             run_id=uuid4(),
             not_after=now() + timedelta(hours=1),
             sealed="",
@@ -106,6 +109,7 @@ class World:
         self, engine: dict[str, Any], target: str, backup: BackupCompleted
     ) -> RunRestore:
         order = RunRestore(
+            pool=self.pool,
             run_id=uuid4(),
             not_after=now() + timedelta(hours=1),
             sealed="",
@@ -134,7 +138,7 @@ class World:
         aggregate = order.backup_id if isinstance(order, RunBackup) else order.restore_id
 
         async def ended() -> Fact | None:
-            for delivery in await self.bus.last_of(f"evt.{noun}.*.{POOL}.{aggregate}"):
+            for delivery in await self.bus.last_of(f"evt.{noun}.*.{self.pool}.{aggregate}"):
                 message = delivery.message
                 if message.type.partition(".")[2] in {"completed", "failed", "cancelled"}:
                     assert isinstance(message, Fact)
@@ -150,6 +154,20 @@ class World:
         ended = await self.ending(order)
         assert isinstance(ended, BackupCompleted), ended
         return ended
+
+    async def facts(self, order: RunBackup) -> list[Fact]:
+        """Every fact of the backup, in order."""
+        found: list[Fact] = []
+        subject = f"evt.backup.*.{self.pool}.{order.backup_id}"
+        last = max([one.seq for one in await self.bus.last_of(subject)], default=0)
+        if last:
+            async for delivery in self.bus.follow(EVENTS, after_seq=0, filters=[subject]):
+                message = delivery.message
+                assert isinstance(message, Fact)
+                found.append(message)
+                if delivery.seq == last:
+                    break
+        return found
 
     def objects(self, backup_id: UUID) -> list[str]:
         """What lies in the store for a backup."""
