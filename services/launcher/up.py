@@ -204,13 +204,14 @@ def make_admin_token(path: Path) -> None:
 
 def run_up(home: DataDirectory) -> int:
     """`holdfast up`: run until SIGINT or SIGTERM; the exit status."""
+    status = 0
     try:
         asyncio.run(_up(home))
     except* PlatformError as errors:
         for error in leaves(errors):
             print(f"holdfast: {error}", file=sys.stderr)
-        return 1
-    return 0
+        status = 1
+    return status
 
 
 async def _up(home: DataDirectory) -> None:

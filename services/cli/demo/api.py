@@ -53,14 +53,18 @@ class Api:
             )
         return run
 
-    async def progress(self, run_id: str) -> AsyncIterator[int]:
-        """The raw bytes read so far by a run, as the platform says them live."""
-        async with self._session.get(f"/api/v1/events?run={run_id}", timeout=None) as response:
+    async def until_read(self, run_id: str, raw_bytes: int, *, within_s: float = 60.0) -> None:
+        """Wait until a run has read that much, as the platform says live, or has ended."""
+        async with (
+            asyncio.timeout(within_s),
+            self._session.get("/api/v1/events", params={"run": run_id}) as response,
+        ):
             async for line in response.content:
                 if line.startswith(b"data:"):
                     told = json.loads(line[5:])
-                    if raw := told.get("data", told).get("raw_bytes"):
-                        yield raw
+                    ended = told.get("type", "").endswith((".completed", ".failed"))
+                    if ended or told.get("event", {}).get("raw_bytes", 0) >= raw_bytes:
+                        return
 
     async def save(self, path: str, to: Any) -> None:
         """Write the body of a GET to a file."""

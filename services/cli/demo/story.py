@@ -77,7 +77,9 @@ class Story:
             "endpoints": [{"name": "postgresql", "engine": engine}],
         }
         self._server = (await self._api.post("/servers", body))["id"]
-        store = {"kind": "local", "root": str(self._folder / "archives")}
+        archives = self._folder / "archives"
+        archives.mkdir(mode=0o700)
+        store = {"kind": "local", "root": str(archives)}
         self._store = (await self._api.post("/stores", {"name": "demo", "store": store}))["id"]
 
     async def request_backup(self) -> dict[str, Any]:
@@ -103,9 +105,7 @@ class Story:
         """A backup whose executor is killed while it writes; returns before it is done again."""
         for _ in range(KILLS_TRIED):
             asked = await self.request_backup()
-            async for raw_bytes in self._api.progress(asked["run_id"]):
-                if raw_bytes >= KILL_AFTER_BYTES:
-                    break
+            await self._api.until_read(asked["run_id"], KILL_AFTER_BYTES)
             self._platform.children["executor"].kill()
             run = await self._api.get(f"/runs/{asked['run_id']}")
             if run["status"] == "running":
