@@ -42,7 +42,8 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a process reaches NATS; read by `shared.settings.load` from `NATS_URL` and so on.
 
     `nats_url` may list several, joined by commas. `nats_readers` above 0 makes the names of
-    short-lived consumers `<user>-r<n>` below it: a user whose permissions list them needs that. `nats_api` is where JetStream's API is found.
+    short-lived consumers `<user>-r<n>` below it: a user whose permissions list them needs that.
+    `nats_api` is where JetStream's API is found.
     """
 
     nats_url: str
@@ -131,7 +132,7 @@ class Link:
             _log.warning("nats_error", error=f"{type(error).__name__}: {error}")
             return
         for end, subject in list(self._waiting.items()):
-            if subject == refused[1]:
+            if subject.lower() == refused[1].lower():  # nats-py says it in lower case
                 self._refused.add(end)
                 end()
 

@@ -1,0 +1,408 @@
+"""Who may say and hear what: every cell of the matrix, tried on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import get_args
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from shared.bus.base import EVENTS
+from shared.bus.configuration import AGENT_API
+from shared.messages.facts import AnyFact
+from shared.messages.orders import AnyOrder
+from shared.messages.settings import AnySetting
+from tests.support.bus import SERVICES, PlatformNats, platform_nats
+
+POOLS = ("core", "p1", "p2")
+STREAMS = ("EVENTS", "COMMANDS", "LOGS", "DLQ", "AUDIT_CKPT", "KV_keys", "KV_sessions")
+
+
+def said(kind: str, types: str, pools: tuple[str, ...] = ("core",)) -> set[str]:
+    """The subjects of some types, on some pools: `backup: failed completed`."""
+    noun, _, verbs = types.partition(": ")
+    return {f"{kind}.{noun}.{verb}.{pool}.x1" for verb in verbs.split() for pool in pools}
+
+
+NOUNS = (
+    *("platform", "user", "server", "store", "policy"),
+    *("database", "channel", "rule", "claim"),
+)
+ATTEMPTS = "attempted completed failed cancelled"
+MAY_SAY: dict[str, set[str]] = {
+    "gateway": said("evt", "backup: requested delete_requested")
+    | said("evt", "restore: requested")
+    | said("evt", "server: test_requested discovery_requested")
+    | said("evt", "run: cancel_requested", POOLS)
+    | said("evt", "user: signed_in sign_in_refused signed_out")
+    | said("evt", "key: erased")
+    | {f"cfg.{noun}.x1" for noun in NOUNS}
+    | {"retry.x1", "$KV.sessions.x1", "$KV.idempotency.x1", "$KV.keys.x1"},
+    "scheduler": said("evt", "run: dispatched")
+    | said("evt", "backup: requested attempted failed cancelled")
+    | said("evt", "restore: attempted failed cancelled")
+    | said("evt", "server: tested discovered")
+    | said("cmd", "backup: run", POOLS)
+    | said("cmd", "restore: run", POOLS)
+    | said("cmd", "server: test discover probe", POOLS)
+    | {"dlq.scheduler-requests", "$KV.leases.scheduler"},
+    "executor": said("evt", f"backup: {ATTEMPTS}")
+    | said("evt", f"restore: {ATTEMPTS}")
+    | said("evt", "server: tested discovered")
+    | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.x1"}
+    | {"$KV.schemas.engine", "$KV.schemas.runner", "dlq.executor-core-backup"},
+    "storage": said("evt", "backup: verified corrupted deleted garbage_deleted")
+    | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},
+    "retention": said("evt", "backup: expired") | {"dlq.retention"},
+    "notifier": said("evt", "notification: sent failed")
+    | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests"}
+    | {"dlq.executor-core-backup", "dlq.retention"},
+    "auditor": said("evt", "log: repaired") | {"ckpt.audit", "$KV.leases.auditor"},
+    "health": said("evt", "server: health_changed")
+    | said("evt", "service: went_down came_back")
+    | said("cmd", "server: probe", POOLS)
+    | {"$KV.leases.health"},
+    "subscriber": set(),
+}
+for _name in SERVICES:
+    MAY_SAY[_name] |= {"ask.auditor.guard", f"$KV.beats.service.{_name}.x1"}
+
+MAY_READ: dict[str, dict[str, set[str]]] = {
+    "gateway": {"EVENTS": {">"}, "LOGS": {">"}, "DLQ": {">"}, "AUDIT_CKPT": {"ckpt.audit"}},
+    "scheduler": {"EVENTS": {">"}, "COMMANDS": {"cmd.>"}, "DLQ": {"dlq.>"}},
+    "executor": {"EVENTS": {"evt.*.*.core.>"}, "COMMANDS": {"cmd.*.*.core.>"}},
+    "storage": {"EVENTS": {">"}},
+    "retention": {"EVENTS": {"evt.backup.>", "cfg.policy.>"}},
+    "notifier": {"EVENTS": {">"}},
+    "auditor": {"EVENTS": {">"}, "AUDIT_CKPT": {"ckpt.audit", ">"}},
+    "health": {"EVENTS": {"evt.server.>", "evt.service.>", "cfg.server.>"}},
+    "subscriber": {},
+}
+for _name in ("gateway", "scheduler", "auditor", "health", "storage", "notifier"):
+    MAY_READ[_name]["KV_keys"] = {"$KV.keys.>"}
+MAY_READ["gateway"]["KV_sessions"] = {"$KV.sessions.>"}
+FILTERS = {
+    "EVENTS": [
+        *(">", "evt.>", "evt.backup.>", "evt.server.>", "evt.service.>"),
+        *("evt.*.*.core.>", "evt.*.*.p1.>"),
+        *("cfg.>", "cfg.user.>", "cfg.user.x1", "cfg.policy.>", "cfg.server.>"),
+    ],
+    "COMMANDS": [">", "cmd.>", "cmd.*.*.core.>", "cmd.*.*.p1.>"],
+    "LOGS": [">", "log.core.>"],
+    "DLQ": [">", "dlq.>"],
+    "AUDIT_CKPT": ["ckpt.audit", ">"],
+    "KV_keys": ["$KV.keys.>", "$KV.keys.*", "$KV.keys.x1"],
+    "KV_sessions": ["$KV.sessions.>", "$KV.sessions.x1"],
+}
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether the pattern `wide` hears everything that `narrow` hears."""
+    ours, theirs = wide.split("."), narrow.split(".")
+    for place, part in enumerate(ours):
+        if part == ">":
+            return len(theirs) > place
+        if place >= len(theirs) or theirs[place] == ">" or part not in ("*", theirs[place]):
+            return False
+    return len(ours) == len(theirs)
+
+
+def vocabulary() -> set[str]:
+    """A subject of every message class and pool, and of every bucket and other stream."""
+    subjects: set[str] = set()
+    for kind, union in (("evt", AnyFact), ("cmd", AnyOrder)):
+        for member in get_args(union):
+            tag = member.__struct_config__.tag
+            subjects |= {f"{kind}.{tag}.{pool}.x1" for pool in POOLS}
+    for member in get_args(AnySetting):
+        noun = member.__struct_config__.tag.removeprefix("setting.")
+        if noun != "removed":  # it is said on the subject of what is removed
+            subjects.add(f"cfg.{noun}.x1")
+    subjects |= {f"log.{pool}.x1" for pool in POOLS}
+    subjects |= {subject for listed in MAY_SAY.values() for subject in listed}
+    subjects |= {f"$KV.keys.worker.{pool}" for pool in POOLS}
+    subjects |= {f"$KV.beats.probe.{pool}.x1" for pool in POOLS}
+    return subjects | {"ask.x1.y1", "$SYS.REQ.SERVER.PING", "x1"}
+
+
+@pytest.fixture
+async def platform(tmp_path: Path) -> AsyncIterator[PlatformNats]:
+    with platform_nats(tmp_path / "nats", agents=["p1", "p2"]) as running:
+        await running.bootstrap()
+        yield running
+
+
+@asynccontextmanager
+async def signed_in(platform: PlatformNats, user: str) -> AsyncIterator[tuple[Client, list[str]]]:
+    """A plain client of the user, and what the server refused it."""
+    refused: list[str] = []
+
+    async def hear(error: Exception) -> None:
+        refused.append(str(error).lower())
+
+    settings = platform.settings(user)
+    client = await nats.connect(
+        settings.nats_url,
+        user=user,
+        password=settings.nats_password,
+        inbox_prefix=f"_INBOX_{user}",
+        error_cb=hear,
+        allow_reconnect=False,
+    )
+    try:
+        yield client, refused
+    finally:
+        await client.close()
+
+
+async def refused_of(client: Client, refused: list[str], subjects: list[str]) -> set[str]:
+    """Publish on each; the ones that the server says are not allowed."""
+    for subject in subjects:
+        await client.publish(subject, b"{}")
+    await client.flush()
+    await asyncio.sleep(0.1)
+    return {
+        subject for subject in subjects if any(f'"{subject.lower()}"' in one for one in refused)
+    }
+
+
+@pytest.mark.parametrize("user", list(MAY_SAY))
+async def test_a_service_says_what_is_listed_and_nothing_else(
+    platform: PlatformNats, user: str
+) -> None:
+    subjects = sorted(vocabulary())
+    async with signed_in(platform, user) as (client, refused):
+        denied = await refused_of(client, refused, subjects)
+    assert set(subjects) - denied == MAY_SAY[user]
+
+
+@pytest.mark.parametrize("user", list(MAY_READ))
+async def test_a_service_makes_consumers_of_what_is_listed_and_nothing_else(
+    platform: PlatformNats, user: str
+) -> None:
+    cells = [(stream, pattern) for stream, patterns in FILTERS.items() for pattern in patterns]
+    asked = {f"$JS.API.CONSUMER.CREATE.{s}.c1.{p}": (s, p) for s, p in cells}
+    async with signed_in(platform, user) as (client, refused):
+        denied = await refused_of(client, refused, list(asked))
+    allowed = {asked[subject] for subject in asked if subject not in denied}
+    listed = MAY_READ[user]
+    wanted = {
+        (stream, pattern)
+        for stream, pattern in cells
+        if any(covers(wide, pattern) for wide in listed.get(stream, ()))
+    }
+    assert allowed == wanted
+
+
+def forbidden_api() -> Iterator[str]:
+    """What no service may ask of any stream."""
+    for stream in STREAMS:
+        for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.GET", "MSG.DELETE", "SNAPSHOT"):
+            yield f"$JS.API.STREAM.{verb}.{stream}"
+        yield f"$JS.API.STREAM.RESTORE.{stream}"
+        yield f"$JS.API.CONSUMER.CREATE.{stream}"
+        yield f"$JS.API.CONSUMER.CREATE.{stream}.c1"
+        yield f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.c1"
+        yield f"$JS.API.CONSUMER.DELETE.{stream}.c1"
+        yield f"$JS.API.DIRECT.GET.{stream}"
+    yield "$JS.API.DIRECT.GET.EVENTS.cfg.user.x1"
+    yield "$JS.API.STREAM.CREATE.COPY"
+    yield "$JS.API.STREAM.LIST"
+
+
+@pytest.mark.parametrize("user", list(MAY_SAY))
+async def test_no_service_can_change_delete_or_copy_a_stream(
+    platform: PlatformNats, user: str
+) -> None:
+    subjects = list(forbidden_api())
+    async with signed_in(platform, user) as (client, refused):
+        denied = await refused_of(client, refused, subjects)
+    assert denied == set(subjects)
+
+
+@pytest.mark.parametrize("user", list(MAY_SAY))
+async def test_a_service_hears_only_its_own_answers(platform: PlatformNats, user: str) -> None:
+    own = {"subscriber": {"evt.>"}}.get(user, {f"_INBOX_{user}.a"})
+    if user == "auditor":
+        own |= {"ask.auditor.guard"}
+    subjects = {">", "evt.>", "cfg.>", "cmd.>", "log.>", "$KV.>", "ask.>", "ask.auditor.guard"}
+    subjects |= {f"_INBOX_{other}.a" for other in MAY_SAY} | {"_INBOX.>", "$SYS.>", "$JS.ACK.>"}
+    async with signed_in(platform, user) as (client, refused):
+        for subject in sorted(subjects | own):
+            await client.subscribe(subject)
+        await client.flush()
+        await asyncio.sleep(0.1)
+    denied = {one for one in subjects | own if any(f'"{one.lower()}"' in text for text in refused)}
+    assert (subjects | own) - denied == own
+
+
+async def stored(platform: PlatformNats) -> dict[str, set[str]]:
+    """The subjects in every stream."""
+    found: dict[str, set[str]] = {}
+    async with signed_in(platform, "bootstrap") as (client, _):
+        for stream in STREAMS:
+            body = json.dumps({"subjects_filter": ">"}).encode()
+            answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", body)
+            state = json.loads(answer.data)["state"]
+            found[stream] = set(state.get("subjects") or {})
+    return found
+
+
+async def test_an_agent_says_facts_of_its_own_pool_and_of_no_other(
+    platform: PlatformNats,
+) -> None:
+    before = await stored(platform)
+    async with signed_in(platform, "agent-p1") as (client, _):
+        for subject in sorted(vocabulary()):
+            await client.publish(subject, b"{}")
+        await client.flush()
+    await asyncio.sleep(0.3)
+    new = {name: now - before[name] for name, now in (await stored(platform)).items()}
+    assert new["EVENTS"] == (
+        said("evt", f"backup: {ATTEMPTS}", ("p1",))
+        | said("evt", f"restore: {ATTEMPTS}", ("p1",))
+        | said("evt", "server: tested discovered", ("p1",))
+    )
+    assert new["LOGS"] == {"log.p1.x1"}
+    assert new["KV_keys"] == {"$KV.keys.worker.p1"}
+    assert not new["COMMANDS"] | new["DLQ"] | new["AUDIT_CKPT"] | new["KV_sessions"]
+
+
+SECRET = b"the sealed address of a person"
+
+
+async def heard_by_agent(client: Client, subject: str, body: object) -> bytes:
+    """Ask, then pull from whatever might have been made; everything that came back."""
+    inbox = client.new_inbox()
+    hearing = await client.subscribe(inbox)
+    await client.publish(subject, json.dumps(body).encode(), reply=inbox)
+    await client.flush()
+    await asyncio.sleep(0.1)
+    for name in ("agent-p1-r0", "spy"):
+        pull = json.dumps({"batch": 5, "expires": 200_000_000}).encode()
+        await client.publish(f"{AGENT_API}.CONSUMER.MSG.NEXT.EVENTS.{name}", pull, reply=inbox)
+    heard = b""
+    while True:
+        try:
+            message = await hearing.next_msg(timeout=0.5)
+        except nats.errors.TimeoutError:
+            return heard
+        heard += message.data
+
+
+def tricks() -> Iterator[tuple[str, str, object]]:
+    """Ways to read what an agent may not read: name, subject, body."""
+    own = "evt.*.*.p1.>"
+    create = f"{AGENT_API}.CONSUMER.CREATE.EVENTS"
+    one = {"name": "agent-p1-r0", "ack_policy": "none", "deliver_policy": "all"}
+    spy = {**one, "name": "spy"}
+
+    def body(config: dict[str, object], stream: str = EVENTS) -> dict[str, object]:
+        return {"stream_name": stream, "config": config}
+
+    yield "another filter in the subject", f"{create}.spy.cfg.user.>", body({**spy})
+    slot = f"{create}.agent-p1-r0.{own}"
+    yield "another filter in the body", slot, body({**one, "filter_subject": "cfg.user.>"})
+    yield "no filter in the body", slot, body(one)
+    yield "several filters", slot, body({**one, "filter_subjects": [own, "cfg.user.>"]})
+    both = {**one, "filter_subject": own, "filter_subjects": ["cfg.user.>"]}
+    yield "one and several filters", slot, body(both)
+    yield "without a filter's subject", f"{create}.agent-p1-r0", body(one)
+    yield "the legacy form", f"{AGENT_API}.CONSUMER.DURABLE.CREATE.EVENTS.spy", body(spy)
+    yield "the core's filter", f"{create}.agent-p1-r0.evt.*.*.core.>", body(one)
+    copy = {"name": "COPY", "storage": "memory"}
+    stream = f"{AGENT_API}.STREAM.CREATE.COPY"
+    yield "a mirror", stream, {**copy, "mirror": {"name": EVENTS}}
+    yield "a source", stream, {**copy, "sources": [{"name": EVENTS}]}
+    yield "its own account's API", "$JS.API.STREAM.CREATE.COPY", {**copy, "subjects": ["cfg.>"]}
+    yield "a direct get", f"{AGENT_API}.DIRECT.GET.EVENTS.cfg.user.x1", {}
+    yield "a direct get by body", f"{AGENT_API}.DIRECT.GET.EVENTS", {"seq": 1}
+    yield "a message by number", f"{AGENT_API}.STREAM.MSG.GET.EVENTS", {"seq": 1}
+    yield "the core's API", "$JS.API.STREAM.MSG.GET.EVENTS", {"seq": 1}
+    lease = f"{AGENT_API}.DIRECT.GET.KV_leases.$KV.leases.run.x1"
+    yield "the body of a lease's get", lease, {"last_by_subj": "cfg.user.x1"}
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"), [pytest.param(s, b, id=name) for name, s, b in tricks()]
+)
+async def test_an_agent_cannot_read_a_person(
+    platform: PlatformNats, subject: str, body: object
+) -> None:
+    async with signed_in(platform, "gateway") as (gateway, _):
+        await gateway.jetstream().publish("cfg.user.x1", SECRET)
+    async with signed_in(platform, "agent-p1") as (client, _):
+        assert SECRET not in await heard_by_agent(client, subject, body)
+
+
+async def test_the_spy_of_these_tests_would_hear_what_it_may_read(platform: PlatformNats) -> None:
+    async with signed_in(platform, "agent-p1") as (client, _):
+        await client.publish("evt.backup.failed.p1.x1", b"own")
+        config = {"name": "agent-p1-r0", "ack_policy": "none", "filter_subject": "evt.*.*.p1.>"}
+        subject = f"{AGENT_API}.CONSUMER.CREATE.EVENTS.agent-p1-r0.evt.*.*.p1.>"
+        body = {"stream_name": EVENTS, "config": config}
+        assert b"own" in await heard_by_agent(client, subject, body)
+
+
+@pytest.mark.parametrize(
+    "target", ["evt.backup.completed.core.x9", "cmd.backup.run.core.x9", "$KV.keys.worker.core"]
+)
+async def test_an_agent_cannot_forge_through_a_reply_subject(
+    platform: PlatformNats, target: str
+) -> None:
+    """JetStream answers on whatever subject the asker names; here that is the agent's own."""
+    before = await stored(platform)
+    async with signed_in(platform, "agent-p1") as (client, _):
+        await client.publish("evt.backup.failed.p1.x1", b"forged content")
+        create = f"{AGENT_API}.CONSUMER.CREATE.EVENTS.agent-p1-r0.evt.*.*.p1.>"
+        config = {"name": "agent-p1-r0", "ack_policy": "none", "filter_subject": "evt.*.*.p1.>"}
+        asked = json.dumps({"stream_name": EVENTS, "config": config}).encode()
+        await client.request(create, asked)
+        pull = f"{AGENT_API}.CONSUMER.MSG.NEXT.EVENTS.agent-p1-r0"
+        await client.publish(pull, b"1", reply=target)
+        await client.publish("evt.backup.failed.p1.x2", b"{}", reply=target)
+        push = {**config, "name": "agent-p1-r1", "deliver_subject": target}
+        body = json.dumps({"stream_name": EVENTS, "config": push}).encode()
+        await client.request(create.replace("-r0", "-r1"), body)
+    await asyncio.sleep(0.3)
+    new = {
+        subject for name, now in (await stored(platform)).items() for subject in now - before[name]
+    }
+    assert new == {"evt.backup.failed.p1.x1", "evt.backup.failed.p1.x2"}
+
+
+@pytest.mark.parametrize("inbox", ["_INBOX_agent-p2.>", "_INBOX_gateway.>", ">", "cmd.*.*.p2.>"])
+async def test_an_agent_hears_nothing_of_others(platform: PlatformNats, inbox: str) -> None:
+    async with signed_in(platform, "agent-p1") as (client, _):
+        hearing = await client.subscribe(inbox)
+        await client.flush()
+        async with platform.bus("gateway") as gateway, platform.bus("agent-p2") as other:
+            await gateway.kv("sessions").put("x1", SECRET)
+            assert await gateway.kv("sessions").get("x1")
+            assert await other.last_of("evt.*.*.p2.x1") == []
+        with pytest.raises(nats.errors.TimeoutError):
+            await hearing.next_msg(timeout=0.3)
+
+
+async def test_an_agent_cannot_stop_the_consumers_of_others(platform: PlatformNats) -> None:
+    durable = {"durable_name": "executor-core-backup", "ack_policy": "explicit"}
+    theirs = {**durable, "name": "executor-core-backup", "filter_subject": "cmd.backup.*.core.>"}
+    async with signed_in(platform, "bootstrap") as (client, _):
+        made = json.dumps({"stream_name": "COMMANDS", "config": theirs}).encode()
+        api = "$JS.API.CONSUMER.CREATE.COMMANDS.executor-core-backup"
+        await client.request(f"{api}.cmd.backup.*.core.>", made)
+        async with signed_in(platform, "agent-p1") as (agent, _):
+            ours = {**theirs, "filter_subject": "cmd.backup.*.p1.>"}
+            stolen = json.dumps({"stream_name": "COMMANDS", "config": ours}).encode()
+            hub = api.replace("$JS.API", AGENT_API)
+            await agent.publish(f"{hub}.cmd.backup.*.p1.>", stolen)
+            await agent.publish(f"{AGENT_API}.CONSUMER.DELETE.COMMANDS.executor-core-backup")
+            await agent.flush()
+        answer = await client.request("$JS.API.CONSUMER.INFO.COMMANDS.executor-core-backup")
+        assert json.loads(answer.data)["config"]["filter_subject"] == "cmd.backup.*.core.>"
