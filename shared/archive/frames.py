@@ -53,7 +53,7 @@ class Trailer(msgspec.Struct, frozen=True, kw_only=True):
         return cls(raw_length=raw_length, packed_length=packed_length, raw_sha256=raw_sha256)
 
 
-def encode_preamble(header: msgspec.Struct) -> bytes:
+def encode_preamble(header: object) -> bytes:
     """Length (4 bytes, little-endian), then the header as canonical JSON."""
     text = canonical(header)
     return _LENGTH.pack(len(text)) + text

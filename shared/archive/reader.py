@@ -134,7 +134,10 @@ async def _frames(
     reader = IndexReader()
     async with aclosing(_opened(store, prefix, body, Role.INDEX, archive_key)) as opened:
         async for plain in opened:
-            for segment in await asyncio.to_thread(lambda data: [*reader.feed(data)], plain):
+            segments = await asyncio.to_thread(lambda data: [*reader.feed(data)], plain)
+            if reader.header is not None and len(reader.header.archives) != 1:
+                raise UnsupportedError("this archive builds on another, which is not read yet")
+            for segment in segments:
                 if isinstance(segment, list):
                     for row in segment:
                         if isinstance(row, Frame):
