@@ -91,13 +91,13 @@ async def create(
     Idempotency-Key finds what the first one wrote.
     """
     claim = claims.claim_key(noun.name, name)
-    held, seq = await claims.holder(deps, claim)
-    if held == change.key:
-        landed = Landed(seq=seq, already=True, visible=await visible(deps, seq))
-    elif held is not None:
+    held, _ = await claims.holder(deps, claim)
+    if held not in {None, change.key}:
         raise _taken(noun.name)
-    else:
+    if held is None:
         landed = await _create(deps, await make(), claim)
+    else:
+        landed = await _standing(deps, noun.name, change.key)
     return await _created(deps, landed, noun, change.key)
 
 
@@ -114,11 +114,16 @@ async def _lost(deps: Dependencies, setting: AnySetting, claim: str) -> Landed:
     held, _ = await claims.holder(deps, claim)
     if held not in {None, setting.key}:
         raise _taken(setting.noun)
-    last = await deps.bus.last_of(setting.subject)
+    return await _standing(deps, setting.noun, setting.key)
+
+
+async def _standing(deps: Dependencies, noun: str, key: str) -> Landed:
+    """Where the thing stands that an earlier request with the same Idempotency-Key has made."""
+    last = await deps.bus.last_of(f"cfg.{noun}.{key}")
     if not last:
         raise NameTakenError("the name changed hands at this moment", fix="try again")
     if isinstance(last[-1].message, SettingRemoved):
-        raise SpentKeyError(f"the {setting.noun} of this Idempotency-Key was deleted")
+        raise SpentKeyError(f"the {noun} of this Idempotency-Key was deleted")
     return Landed(seq=last[-1].seq, already=True, visible=await visible(deps, last[-1].seq))
 
 

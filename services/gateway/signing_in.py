@@ -16,7 +16,6 @@ from services.gateway.dependencies import Dependencies
 from services.gateway.sessions import LONGEST, Opened
 from services.gateway.tokens import ACCESS_S, Bearer
 from shared.bus import Draft
-from shared.errors import UnauthenticatedError
 from shared.keys.sealed import Sealed
 from shared.messages.facts import UserSignedIn, UserSignInRefused
 
@@ -39,12 +38,13 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 async def sign_in(
     request: Request[Any, Any, Any],
     deps: Dependencies,
-    user_id: str,
+    account: Account,
     *,
     cookies: bool,
     status: int = 200,
 ) -> Response[SignedIn]:
     """Open a session for an account that has proved itself, and say so in the log."""
+    user_id = account.id
     await land(
         deps,
         Draft(
@@ -56,7 +56,8 @@ async def sign_in(
             )
         ),
     )
-    return await hand_out(deps, await deps.sessions.open(user_id), cookies=cookies, status=status)
+    opened = await deps.sessions.open(user_id)
+    return hand_out(deps, opened, account, cookies=cookies, status=status)
 
 
 async def refused(request: Request[Any, Any, Any], deps: Dependencies, user_id: str) -> None:
@@ -71,14 +72,10 @@ async def refused(request: Request[Any, Any, Any], deps: Dependencies, user_id: 
     )
 
 
-async def hand_out(
-    deps: Dependencies, opened: Opened, *, cookies: bool, status: int = 200
+def hand_out(
+    deps: Dependencies, opened: Opened, account: Account, *, cookies: bool, status: int = 200
 ) -> Response[SignedIn]:
     """The answer that carries a new access token and the next refresh token."""
-    account = await deps.accounts.by_id(opened.user_id)
-    if account is None or account.disabled:
-        await deps.sessions.end(opened.session_id)
-        raise UnauthenticatedError("the account is disabled, or cannot be read yet")
     access = deps.tokens.issue(Bearer(opened.user_id, opened.session_id))
     if cookies:
         return Response(

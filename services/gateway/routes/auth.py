@@ -59,16 +59,16 @@ async def login(
         refuse_foreign_origin(request)
     claim, at = deps.accounts.email_claim(data.email), asyncio.get_running_loop().time()
     deps.attempts.admit(claim, at)
-    user_id = await _proved(data, request, deps)
-    if user_id is None:
+    account = await _proved(data, request, deps)
+    if account is None:
         deps.attempts.failed(claim, at)
         raise WrongCredentialsError("the address or the password is wrong")
-    return await sign_in(request, deps, user_id, cookies=data.cookies)
+    return await sign_in(request, deps, account, cookies=data.cookies)
 
 
 async def _proved(
     data: Credentials, request: Request[Any, Any, Any], deps: Dependencies
-) -> str | None:
+) -> Account | None:
     """The account whose password this is, or None. Takes equally long for unknown addresses."""
     row = await deps.accounts.by_email(data.email)
     if row is None:
@@ -77,7 +77,7 @@ async def _proved(
     user_id = str(row.id)
     hashed = await deps.accounts.opened(user_id, "password_hash", row.password_hash)
     if await deps.passwords.matches(hashed, data.password) and not row.disabled:
-        return user_id
+        return await deps.accounts.by_id(user_id)
     await refused(request, deps, user_id)
     return None
 
@@ -102,7 +102,11 @@ async def refresh(
     except SessionEndedError:
         deps.accounts.forget(token.partition(".")[0])
         raise
-    return await hand_out(deps, opened, cookies=cookies)
+    account = await deps.accounts.by_id(opened.user_id)
+    if account is None or account.disabled:
+        await deps.sessions.end(opened.session_id)
+        raise SessionEndedError("the account is disabled or deleted")
+    return hand_out(deps, opened, account, cookies=cookies)
 
 
 @post(

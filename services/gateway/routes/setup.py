@@ -13,7 +13,7 @@ from msgspec import Meta
 from uuid_utils.compat import uuid7
 
 from services.gateway import claims
-from services.gateway.accounts import NewAccount
+from services.gateway.accounts import Account, NewAccount
 from services.gateway.appending import land
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import SetupDoneError, WrongTokenError
@@ -70,9 +70,9 @@ async def set_up(
     path = Path(deps.settings.admin_token_file) if deps.settings.admin_token_file else None
     if path is None or not _is_right(path, data.token):
         raise WrongTokenError("the one-time token is wrong")
-    user_id = await _make(data, request, deps)
+    account = await _make(data, request, deps)
     path.unlink(missing_ok=True)
-    return await sign_in(request, deps, user_id, cookies=data.cookies, status=201)
+    return await sign_in(request, deps, account, cookies=data.cookies, status=201)
 
 
 async def _done(deps: Dependencies) -> bool:
@@ -88,7 +88,7 @@ def _is_right(path: Path, token: str) -> bool:
     return bool(expected) and hmac.compare_digest(expected.encode(), token.strip().encode())
 
 
-async def _make(data: Setup, request: Request[Any, Any, Any], deps: Dependencies) -> str:
+async def _make(data: Setup, request: Request[Any, Any, Any], deps: Dependencies) -> Account:
     user_id = str(uuid7())
     account = NewAccount(
         name=data.name,
@@ -107,4 +107,6 @@ async def _make(data: Setup, request: Request[Any, Any, Any], deps: Dependencies
         await land(deps, Draft(first.message, Expect(0)), email, Draft(setting, Expect(0)))
     except WrongSequenceError as error:
         raise SetupDoneError("the first administrator was made at this moment") from error
-    return user_id
+    return Account(
+        id=user_id, name=account.name, email=account.email, role=account.role, disabled=False
+    )

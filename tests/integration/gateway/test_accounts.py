@@ -1,0 +1,222 @@
+"""The first administrator, sessions and rights."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import jwt
+import msgspec
+import pytest
+
+from services.gateway.accounts import NewAccount
+from services.gateway.claims import taking
+from services.gateway.sessions import LONGEST
+from shared.bus import Draft, Expect
+from shared.bus.base import EVENTS
+from shared.messages.values import Role
+from tests.integration.gateway.platform import EMAIL, ORIGIN, PASSWORD, TOKEN, Gateway, Platform
+
+SETUP = {"token": TOKEN, "name": "Ada", "email": EMAIL, "password": PASSWORD}
+
+
+async def test_the_one_time_token_makes_one_administrator_however_many_ask_at_once(
+    platform: Platform,
+) -> None:
+    async with platform.gateway() as one, platform.gateway() as other:
+        answers = await asyncio.gather(
+            *(each.call("POST", "/setup", SETUP) for each in (one, other, one, other))
+        )
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert len(await platform.bus.last_of("cfg.user.*")) == 1
+    assert not Path(platform.settings.admin_token_file).exists()
+
+
+async def test_a_wrong_token_makes_nobody(platform: Platform) -> None:
+    async with platform.gateway() as gateway:
+        answer = await gateway.call("POST", "/setup", {**SETUP, "token": "guessed"})
+
+        assert answer.status_code == 403
+        assert (await gateway.call("GET", "/setup")).json() == {"needed": True}
+
+
+async def test_a_password_signs_in_whatever_the_case_of_the_address(gateway: Gateway) -> None:
+    signed_in = await gateway.log_in(EMAIL.upper())
+
+    assert signed_in["account"]["email"] == EMAIL
+    assert (await gateway.call("GET", "/auth/me")).json()["role"] == "admin"
+
+
+async def test_unknown_addresses_and_wrong_passwords_get_the_same_answer(gateway: Gateway) -> None:
+    answers = [
+        (await gateway.call("POST", "/auth/login", {"email": email, "password": "wrong"})).json()
+        for email in (EMAIL, "nobody@example.com")
+    ]
+
+    first, second = ({**answer, "request_id": ""} for answer in answers)
+    assert first == second
+    assert first["code"] == "auth.wrong_credentials"
+
+
+async def test_guessing_is_slowed_down(gateway: Gateway) -> None:
+    for _ in range(10):
+        await gateway.call("POST", "/auth/login", {"email": EMAIL, "password": "wrong"})
+
+    answer = await gateway.call("POST", "/auth/login", {"email": EMAIL, "password": PASSWORD})
+
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_nothing_personal_stands_in_the_log(gateway: Gateway, platform: Platform) -> None:
+    last = (await platform.bus.state(EVENTS)).last_seq
+    texts = []
+    async for delivery in platform.bus.follow(EVENTS, after_seq=0):
+        texts.append(delivery.data)
+        if delivery.seq == last:
+            break
+
+    log = b"".join(texts).lower()
+    assert b"user.signed_in" in log
+    for personal in (EMAIL.lower().encode(), b"ada", PASSWORD.encode(), b"argon2", b"127.0.0.1"):
+        assert personal not in log
+
+
+async def test_a_refresh_token_works_once_and_its_reuse_ends_the_session(gateway: Gateway) -> None:
+    old = (await gateway.log_in())["refresh_token"]
+    new = await gateway.call("POST", "/auth/refresh", {"refresh_token": old})
+    gateway.signed_in(new)
+
+    replayed = await gateway.call("POST", "/auth/refresh", {"refresh_token": old})
+    after = await gateway.call(
+        "POST", "/auth/refresh", {"refresh_token": new.json()["refresh_token"]}
+    )
+
+    assert (new.status_code, replayed.status_code, after.status_code) == (200, 401, 401)
+    assert replayed.json()["code"] == "auth.session_ended"
+    assert (await gateway.call("GET", "/auth/me")).status_code == 401
+
+
+async def test_signing_out_ends_the_access_token_too(gateway: Gateway) -> None:
+    assert (await gateway.call("POST", "/auth/logout")).status_code == 204
+
+    assert (await gateway.call("GET", "/auth/me")).status_code == 401
+
+
+async def test_a_session_ends_after_its_longest_time(gateway: Gateway) -> None:
+    tokens = await gateway.log_in()
+    later = gateway.deps.clock() + LONGEST
+
+    gateway.deps.sessions._clock = lambda: later
+
+    answer = await gateway.call("POST", "/auth/refresh", {"refresh_token": tokens["refresh_token"]})
+    assert answer.json()["code"] == "auth.session_ended"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "algorithm"),
+    [
+        ({"aud": "other"}, None, "HS256"),
+        ({"iss": "other"}, None, "HS256"),
+        ({"exp": 1}, None, "HS256"),
+        ({"sid": "0" * 32}, None, "HS256"),
+        ({"sub": "somebody-else"}, None, "HS256"),
+        ({"jti": None}, None, "HS256"),
+        ({}, b"another key of thirty-two bytes!", "HS256"),
+        ({}, None, "HS512"),
+        ({}, None, "none"),
+    ],
+    ids=["audience", "issuer", "expired", "session", "account", "no-jti", "key", "alg", "none"],
+)
+async def test_a_forged_token_is_refused(
+    gateway: Gateway, changes: dict[str, object], key: bytes | None, algorithm: str
+) -> None:
+    own = gateway.deps.secret.of("access-token")
+    token = (await gateway.log_in())["access_token"]
+    claims = jwt.decode(token, own, algorithms=["HS256"], audience="holdfast-api")
+    claims = {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    signing = None if algorithm == "none" else key or own
+    forged = jwt.encode(claims, signing, algorithm=algorithm)
+
+    answer = await gateway.call("GET", "/auth/me", authorization=f"Bearer {forged}")
+
+    assert answer.status_code == 401
+
+
+async def test_a_viewer_reads_and_changes_nothing(gateway: Gateway, tmp_path: Path) -> None:
+    await gateway.add_store(tmp_path)
+    await sign_in_as(gateway, Role.VIEWER)
+
+    read = await gateway.call("GET", "/stores")
+    wrote = await gateway.call("POST", "/stores", {"name": "x", "store": {"kind": "local"}})
+    audit = await gateway.call("GET", "/audit/logs")
+
+    assert (read.status_code, wrote.status_code, audit.status_code) == (200, 403, 403)
+    assert wrote.json()["code"] == "auth.forbidden"
+
+
+async def test_browsers_get_cookies_and_changes_need_the_own_origin(gateway: Gateway) -> None:
+    del gateway.client.headers["authorization"]
+    body = {"email": EMAIL, "password": PASSWORD, "cookies": True}
+
+    foreign = await gateway.call("POST", "/auth/login", body, origin="http://evil.example")
+    signed_in = await gateway.call("POST", "/auth/login", body, origin=ORIGIN)
+    read = await gateway.call("GET", "/auth/me")
+    without = await gateway.call("POST", "/auth/logout")
+    from_elsewhere = await gateway.call("POST", "/auth/logout", origin="http://evil.example")
+    refreshed = await gateway.call("POST", "/auth/refresh", {}, origin=ORIGIN)
+    own = await gateway.call("POST", "/auth/logout", origin=ORIGIN)
+
+    assert foreign.json()["code"] == "auth.foreign_origin"
+    assert "access_token" not in signed_in.json()
+    for cookie in signed_in.headers.get_list("set-cookie"):
+        assert "HttpOnly" in cookie
+        assert "samesite=strict" in cookie.lower()
+    assert read.status_code == 200
+    assert (without.status_code, from_elsewhere.status_code) == (403, 403)
+    assert (refreshed.status_code, own.status_code) == (200, 204)
+    assert (await gateway.call("GET", "/auth/me")).status_code == 401
+
+
+async def test_only_what_must_be_public_is_public(gateway: Gateway) -> None:
+    del gateway.client.headers["authorization"]
+    document = (await gateway.client.get("/api/v1/openapi.json")).json()
+
+    open_routes = {
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if (await _status(gateway, method, path)) != 401
+    }
+
+    assert open_routes == {
+        ("get", "/api/v1/setup"),
+        ("post", "/api/v1/setup"),
+        ("post", "/api/v1/auth/login"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+    }
+
+
+async def _status(gateway: Gateway, method: str, path: str) -> int:
+    """The refresh route says 401 too, for the missing token."""
+    filled = re.sub(r"\{\w+\}", str(uuid4()), path)
+    body = {} if method in {"post", "put"} else None
+    headers = {"origin": ORIGIN}
+    return (await gateway.client.request(method, filled, json=body, headers=headers)).status_code
+
+
+async def sign_in_as(gateway: Gateway, role: Role) -> str:
+    """Make an account of `role` and go on as it; returns its id."""
+    email, password = f"{role.value}@example.com", "another long password"
+    hashed = await gateway.deps.passwords.hash(password)
+    account = NewAccount(name=role.value, email=email, password_hash=hashed, role=role)
+    setting = await gateway.deps.accounts.sealed(f"user-{role.value}", account)
+    claim = await taking(gateway.deps, gateway.deps.accounts.email_claim(email), setting)
+    landed = await gateway.deps.bus.append_all([claim, Draft(setting, Expect(0))])
+    await gateway.deps.read_model.at_least(landed.seq)
+    await gateway.log_in(email, password)
+    return msgspec.convert(setting.key, str)
