@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +27,7 @@ from shared.messages.orders import RunBackup
 from tests.integration.executor.shop import SHOP
 from tests.integration.executor.world import World, database, engine_of
 from tests.support.postgres import Postgres, postgres_server
+from tests.support.s3 import rclone_s3
 from tests.support.waiting import eventually
 
 BIG = "create table big as select i, repeat(md5(i::text), 10) t from generate_series(1, 30000) i"
@@ -151,6 +153,44 @@ async def test_an_s3_service_that_refuses_or_does_not_answer_fails_the_run(
     assert isinstance(ended, BackupFailed)
     assert ended.problem.code.startswith("store."), ended.problem
     assert "canary" not in msgspec.json.encode(ended).decode()
+
+
+async def test_s3_credentials_lost_in_the_middle_fail_the_run_and_leave_no_backup(
+    world: World, customer: Postgres, tmp_path: Path
+) -> None:
+    async def point(name: str) -> None:
+        if name == "mid-data" and not changed:
+            changed.append(name)
+            await asyncio.to_thread(service.kill)
+            await asyncio.to_thread(service.serve, folder, secret="another")
+
+    changed: list[str] = []
+    folder = tmp_path / "s3"
+    with rclone_s3(folder) as service:
+        store = msgspec.to_builtins(service.store())
+        async with database(customer, BIG) as name, world.executor(point=point):
+            order = world.backup_order(engine_of(customer), name, store=store)
+            await world.bus.append(order)
+            ended = await world.ending(order, within=120)
+
+    assert changed
+    assert isinstance(ended, BackupFailed), ended
+    assert ended.problem.code == "store.access_denied"
+    assert service.secret_access_key not in msgspec.json.encode(ended).decode()
+    assert [path.name for path in folder.rglob("manifest")] == []
+
+
+async def test_no_space_in_the_store_fails_the_run(world: World, customer: Postgres) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with database(customer, BIG) as name, world.executor():
+        order = world.backup_order(engine_of(customer), name)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, hard))
+        try:
+            ended = await failed(world, order)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert ended.problem.code == "store.no_space"
 
 
 async def test_a_running_backup_is_cancelled_and_leaves_nothing(
