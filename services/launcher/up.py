@@ -21,9 +21,9 @@ from services.launcher.ports import first_free_port, free_port, is_free
 from services.launcher.postgres import PostgresServer
 from services.launcher.processes import Child, keep_running, last_line
 from services.launcher.roles import READER, prepare_database
-from services.launcher.tmpconf import render_config
 from shared.bus import Expect
 from shared.bus.bootstrap import bootstrap
+from shared.bus.configuration import render_config
 from shared.bus.jetstream import BusSettings, connect
 from shared.errors import PlatformError, leaves
 from shared.keys.files import ensure_keys, platform_setting
