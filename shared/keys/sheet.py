@@ -35,9 +35,10 @@ platform fingerprint: {fingerprint}
 check: {check}
 
 Read an archive without the platform (Python, cryptography, zstandard, lz4):
-  1. copy the store's folder or bucket, and put holdfast-recover.py beside it
-  2. python holdfast-recover.py list FOLDER
-  3. python holdfast-recover.py decrypt FOLDER BACKUP   (give it `recovery_key`)
+  1. copy the store's folder or bucket; each archive lies in <backup>/<attempt>
+  2. python holdfast-recover.py list STORE --trust FINGERPRINT
+  3. python holdfast-recover.py decrypt STORE/BACKUP/ATTEMPT --trust FINGERPRINT
+       --output FILE      and type `recovery_key` when it asks for the key
 
 Keys may be typed without spaces or line breaks; each carries its own checksum.
 """

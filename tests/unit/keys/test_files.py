@@ -6,6 +6,7 @@ import stat
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
@@ -139,7 +140,7 @@ def test_the_platform_certifies_its_workers(tmp_path: Path) -> None:
 
     identity = read_identity(keys.signing_key, keys.certificate)
 
-    Trust.of(platform_fingerprint(keys)).check(identity.certificate)
+    Trust.of(platform_fingerprint(keys)).check(msgspec.json.decode(keys.certificate.read_bytes()))
     assert identity.key == read_signing_key(keys.signing_key)
 
 

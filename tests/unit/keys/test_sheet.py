@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,16 @@ def test_a_changed_digit_of_any_printed_key_is_refused(secret: bytes, at: int, d
     assert typed(tag, f"{tag}-{digits}") == secret
     with pytest.raises(InvalidInputError):
         typed(tag, f"{tag}-{digits[:at]}{wrong}{digits[at + 1 :]}")
+
+
+def test_the_recovery_script_takes_what_the_sheet_tells_to_type(sheet: Sheet) -> None:
+    script = Path(__file__).parents[3] / "recover" / "holdfast-recover.py"
+    told = re.findall(r"holdfast-recover\.py (\w+) [A-Z]", sheet.text())
+
+    assert told == ["list", "decrypt"]
+    for command, option in zip(told, ["--trust", "--output"], strict=True):
+        shown = subprocess.run(
+            [sys.executable, script, command, "--help"], capture_output=True, text=True, check=True
+        )
+        assert option in shown.stdout
+        assert option in sheet.text()
