@@ -1,0 +1,218 @@
+"""Storage with real NATS, the real read model and real stores: what stands, goes or is reported."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.fernet import Fernet
+from miniopy_async import Minio
+
+from services.storage.catalogue import ReadModelCatalogue
+from services.storage.opening import SealedStores
+from services.storage.service import Storage
+from services.storage.settings import Settings
+from shared.keys.bucket import BusKeys
+from shared.keys.plugins import seal_config
+from shared.keys.vault import Vault
+from shared.messages.base import now
+from shared.messages.facts import (
+    BackupCorrupted,
+    BackupDeleted,
+    BackupGarbageDeleted,
+    BackupVerified,
+)
+from shared.messages.settings import StoreSetting
+from shared.messages.values import ArchiveFacts, StoredObject
+from shared.plugins import schemas_of
+from shared.stores import AnyStore, Store
+from tests.integration.storage.world import World, running
+from tests.support import archives
+from tests.support.s3 import S3Service, make_bucket, moto_s3
+from tests.unit.storage.builders import Said, names, put
+
+KEY = Fernet.generate_key().decode()
+
+
+@asynccontextmanager
+async def storing(platform: World, *, second_look_s: float = 3600.0) -> AsyncIterator[None]:
+    """A storage service over connections of its own."""
+    settings = Settings(
+        database_url="", encryption_key=KEY, second_look_s=second_look_s, look_every_s=0.3
+    )
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(platform.own_bus("storage"))
+        stores = SealedStores(bus, Vault(BusKeys(bus), [KEY]))
+        catalogue = ReadModelCatalogue(platform.model)
+        service = Storage(bus, catalogue, stores, settings, replica="r1")
+        await stack.enter_async_context(running(service.listen()))
+        yield
+
+
+async def add_store(platform: World, store: AnyStore) -> None:
+    """The setting `s1`, its secrets sealed as the gateway does it."""
+    config = msgspec.to_builtins(store)
+    schema = schemas_of(AnyStore)[config["kind"]]
+    vault = Vault(BusKeys(platform.bus), [KEY])
+    sealed = await seal_config(vault, "cfg.store.s1", "store", config, schema)
+    await platform.bus.append(StoreSetting(key="s1", name="s1", store=sealed))
+
+
+async def archive(store: Store, backup: Said, number: int) -> ArchiveFacts:
+    """An archive as the executor's pipeline writes it, and the facts about it."""
+    plan = archives.make_plan(backup_id=str(backup.id), attempt=str(number))
+    receipt = await archives.write(store, archives.text(300_000), plan)
+    objects = [
+        StoredObject(name=one.name, size_bytes=one.size, sha256=one.sha256)
+        for one in receipt.objects
+    ]
+    return ArchiveFacts(
+        raw_bytes=receipt.raw_bytes,
+        stored_bytes=receipt.stored_bytes,
+        manifest_sha256=receipt.manifest_sha256,
+        codec="zstd",
+        tool="pg_dump",
+        tool_version="16",
+        server_version="16",
+        taken_at=now(),
+        objects=objects,
+    )
+
+
+async def complete(platform: World, store: Store) -> tuple[Said, ArchiveFacts]:
+    """A backup that its second attempt completed; the first was killed while it wrote."""
+    backup = Said(platform.bus)
+    await backup.requested()
+    await backup.attempted(1)
+    await put(store, f"{backup.id}/1/data.0", b"x" * 5000)
+    await backup.attempted(2)
+    facts = await archive(store, backup, 2)
+    await backup.completed(2, facts)
+    return backup, facts
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[S3Service]:
+    with moto_s3() as service:
+        yield service
+
+
+@pytest.fixture(params=["local", "s3"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, platform: World) -> AnyStore:
+    if request.param == "local":
+        made: AnyStore = archives.local(tmp_path / "store")
+    else:
+        service: S3Service = request.getfixturevalue("moto")
+        await make_bucket(service)
+        made = service.store(prefix=tmp_path.name)
+    await add_store(platform, made)
+    return made
+
+
+async def test_a_backup_is_verified_and_what_its_killed_attempt_left_is_gone(
+    platform: World, store: AnyStore
+) -> None:
+    async with storing(platform):
+        backup, facts = await complete(platform, store)
+        (verified,) = await platform.heard(BackupVerified)
+        (cleared,) = await platform.heard(BackupGarbageDeleted)
+
+    envelope = next(one for one in facts.objects if one.name == "envelope.1")
+    assert verified.bytes_read == facts.stored_bytes - envelope.size_bytes
+    assert (cleared.attempt, cleared.freed_bytes) == (1, 5000)
+    assert await names(store) == {f"{backup.id}/2/{one.name}" for one in facts.objects}
+
+
+async def test_one_flipped_byte_makes_the_backup_corrupted(
+    platform: World, store: AnyStore
+) -> None:
+    backup, _ = await complete(platform, store)
+    key = f"{backup.id}/2/data.0"
+    content = bytearray(b"".join([piece async for piece in store.get(key)]))
+    content[len(content) // 2] ^= 1
+    await store.delete(key)
+    await put(store, key, bytes(content))
+
+    async with storing(platform):
+        (corrupted,) = await platform.heard(BackupCorrupted)
+
+    assert corrupted.problem.code == "archive.object_changed"
+    assert not await platform.all_of(BackupVerified)
+
+
+async def test_an_expired_backup_leaves_an_empty_store(platform: World, store: AnyStore) -> None:
+    async with storing(platform):
+        backup, facts = await complete(platform, store)
+        await platform.heard(BackupVerified)
+        await backup.expired()
+        (deleted,) = await platform.heard(BackupDeleted)
+        await platform.heard(BackupGarbageDeleted)
+
+    assert deleted.freed_bytes == facts.stored_bytes
+    assert await names(store) == set()
+
+
+async def test_work_that_came_while_storage_was_away_is_done_once(
+    platform: World, store: AnyStore
+) -> None:
+    backup, _ = await complete(platform, store)
+    for _ in range(2):
+        async with storing(platform):
+            await platform.heard(BackupVerified)
+            await platform.heard(BackupGarbageDeleted)
+    last_seq = (await platform.bus.state("EVENTS")).last_seq
+
+    async with storing(platform):
+        await backup.expired()
+        await platform.heard(BackupDeleted)
+
+    assert (await platform.bus.state("EVENTS")).last_seq == last_seq + 2
+    assert len(await platform.all_of(BackupVerified)) == 1
+    assert len(await platform.all_of(BackupGarbageDeleted)) == 1
+
+
+async def test_a_late_writer_is_found_by_the_second_look(platform: World, store: AnyStore) -> None:
+    async with storing(platform, second_look_s=2.0):
+        backup, facts = await complete(platform, store)
+        await platform.heard(BackupGarbageDeleted)
+        await put(store, f"{backup.id}/1/data.1", b"late")
+        cleared = await platform.heard(BackupGarbageDeleted, 2)
+
+    assert [one.freed_bytes for one in cleared] == [5000, 4]
+    assert await names(store) == {f"{backup.id}/2/{one.name}" for one in facts.objects}
+
+
+async def test_no_unfinished_upload_of_a_failed_attempt_survives(
+    platform: World, moto: S3Service, tmp_path: Path
+) -> None:
+    await make_bucket(moto)
+    store = moto.store(prefix=tmp_path.name)
+    await add_store(platform, store)
+    backup = Said(platform.bus)
+    await backup.requested()
+    await backup.attempted(1)
+    async with s3_client(moto) as client:
+        key = f"{store.prefix}/{backup.id}/1/data.0"
+        await client._create_multipart_upload(store.bucket, key, {})
+
+    async with storing(platform):
+        await backup.failed(1)
+        await platform.heard(BackupGarbageDeleted)
+
+    async with s3_client(moto) as client:
+        left = await client._list_multipart_uploads(store.bucket, prefix=store.prefix)
+    assert left.uploads == []
+
+
+def s3_client(service: S3Service) -> Minio:
+    """A client that sees unfinished uploads."""
+    return Minio(
+        f"127.0.0.1:{service.port}",
+        service.access_key_id,
+        service.secret_access_key,
+        secure=False,
+        region="us-east-1",
+    )

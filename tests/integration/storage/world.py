@@ -1,0 +1,106 @@
+"""A real NATS server, a real read model, and the auditor's own projection between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import asyncpg
+
+from services.auditor.ledger import recorded
+from services.auditor.writer import Writer, connected
+from shared.bus import Bus
+from shared.bus.base import EVENTS
+from shared.bus.bootstrap import bootstrap
+from shared.bus.jetstream import BusSettings, connect
+from shared.messages.facts import AnyFact
+from shared.readmodel.migrations import migrate
+from shared.readmodel.reader import ReadModel, read_model
+from tests.support.nats import Nats
+from tests.support.postgres import Postgres
+from tests.support.waiting import eventually
+
+Kind = TypeVar("Kind", bound=Any)
+
+NO_REPAIR = b""
+"""The key that would prove the times of repaired events: here nothing is repaired."""
+
+
+class World:
+    """A bus to say facts on, the read model that follows, and services that come and go."""
+
+    def __init__(self, bus: Bus, model: ReadModel, settings: BusSettings) -> None:
+        self.bus, self.model, self.settings = bus, model, settings
+
+    async def all_of(self, kind: type[Kind]) -> list[Kind]:
+        """Every fact of the kind, in order."""
+        last_seq = (await self.bus.state(EVENTS)).last_seq
+        found: list[Kind] = []
+        if last_seq:
+            async for delivery in self.bus.follow(EVENTS, after_seq=0):
+                if isinstance(delivery.message, kind):
+                    found.append(delivery.message)
+                if delivery.seq >= last_seq:
+                    break
+        return found
+
+    async def heard(self, kind: type[AnyFact], count: int = 1, *, within: float = 8.0) -> Any:
+        """The facts of the kind, once there are `count`."""
+
+        async def enough() -> bool:
+            return len(await self.all_of(kind)) >= count
+
+        await eventually(enough, within=within, what=f"{count} x {kind.__name__}")
+        return await self.all_of(kind)
+
+    @asynccontextmanager
+    async def own_bus(self, source: str) -> AsyncIterator[Bus]:
+        """A connection of its own, as a service process has."""
+        async with connect(self.settings, source=source, gate=False) as bus:
+            yield bus
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """The service at work; it ends with the block, as by kill -9. A crash of it is raised."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        crashed = task.done()
+        task.cancel()
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        if crashed and isinstance(ended, BaseException):
+            raise ended
+
+
+@asynccontextmanager
+async def world(nats: Nats, postgres: Postgres) -> AsyncIterator[World]:
+    """Everything empty, projecting until the block ends."""
+    database = f"world_{uuid4().hex}"
+    admin = await asyncpg.connect(postgres.dsn())
+    await admin.execute(f"CREATE DATABASE {database}")
+    url = postgres.dsn(database, driver="postgresql+asyncpg")
+    settings = BusSettings(nats_url=nats.url)
+    try:
+        await migrate(url)
+        await bootstrap(settings)
+        async with (
+            connect(settings, source="test", gate=False) as bus,
+            read_model(url) as model,
+            running(_project(bus, url)),
+        ):
+            yield World(bus, model, settings)
+    finally:
+        await admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
+        await admin.close()
+
+
+async def _project(bus: Bus, url: str) -> None:
+    async with connected(url) as connection:
+        writer = await Writer.take_over(connection)
+        async for delivery in bus.follow(EVENTS, after_seq=writer.seq):
+            await writer.write([recorded(delivery, NO_REPAIR)])
