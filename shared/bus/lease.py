@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from shared.bus.base import Bus
-from shared.errors import PlatformError
+from shared.errors import PlatformError, UnavailableError
 
 LEASE_TTL_S = 2.0
 
@@ -28,10 +28,7 @@ async def held(
     runs its work and that task in one TaskGroup. A lease is a hint: what it guards is fenced too.
     """
     bucket = bus.kv("leases")
-    while True:
-        if revision := await bucket.create(name, holder.encode(), ttl_s=ttl_s):
-            break
-        await asyncio.sleep(ttl_s / 4)
+    revision = await _taken(bus, name, holder, ttl_s)
     renewing = asyncio.create_task(_renew(bus, name, holder, revision, ttl_s))
     try:
         yield renewing
@@ -39,10 +36,20 @@ async def held(
         renewing.cancel()
         with suppress(asyncio.CancelledError, PlatformError):
             await renewing
-        with suppress(PlatformError, TimeoutError):
-            entry = await bucket.get(name)
-            if entry is not None and entry.value == holder.encode():
-                await bucket.delete(name)
+        with suppress(PlatformError, TimeoutError):  # not given back: it expires by itself
+            async with asyncio.timeout(ttl_s):
+                entry = await bucket.get(name)
+                if entry is not None and entry.value == holder.encode():
+                    await bucket.delete(name)
+
+
+async def _taken(bus: Bus, name: str, holder: str, ttl_s: float) -> int:
+    """Wait for the lease, through cuts too; returns its first revision."""
+    while True:
+        with suppress(UnavailableError):
+            if revision := await bus.kv("leases").create(name, holder.encode(), ttl_s=ttl_s):
+                return revision
+        await asyncio.sleep(ttl_s / 4)
 
 
 async def _renew(bus: Bus, name: str, holder: str, revision: int, ttl_s: float) -> None:

@@ -24,6 +24,7 @@ WITHIN_S = 20.0
 """How long an append tries before it says that it does not know."""
 ANSWER_WITHIN_S = 5.0
 WRONG_SEQUENCE = frozenset({10071, 10164})
+DUPLICATE_IN_BATCH = 10201
 LAST_SEQ = "Nats-Expected-Last-Subject-Sequence"
 LAST_SEQ_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 
@@ -118,9 +119,10 @@ class Publisher:
 
     async def _refused(self, error: APIError, stream: str, one: Raw, after_seq: int) -> Appended:
         """Landed before, or a conflict: only the stream can tell, never the refusal."""
-        if error.err_code not in WRONG_SEQUENCE:
+        look = error.err_code in WRONG_SEQUENCE or error.err_code == DUPLICATE_IN_BATCH
+        seq = await self._find(stream, one, after_seq) if look else None
+        if seq is None and error.err_code not in WRONG_SEQUENCE:
             raise BusRefusedError(f"{one.subject}: {error.description}") from error
-        seq = await self._find(stream, one, after_seq)
         if seq is None:
             raise WrongSequenceError(f"somebody appended to {one.subject} first") from None
         return Appended(seq, already=True)
