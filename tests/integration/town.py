@@ -38,9 +38,17 @@ class Town:
     """`gateway` and `executor` are buses with those services' permissions."""
 
     def __init__(
-        self, nats: PlatformNats, model: ReadModel, keys: KeyFolder, gateway: Bus, executor: Bus
+        self,
+        nats: PlatformNats,
+        database_url: str,
+        model: ReadModel,
+        keys: KeyFolder,
+        *,
+        gateway: Bus,
+        executor: Bus,
     ) -> None:
         self.nats, self.model, self.keys = nats, model, keys
+        self.database_url = database_url
         self.gateway, self.executor = gateway, executor
         self.worker_key = read_order_key(keys.order_key)
         self.kek = read_recipient_key(keys.kek)
@@ -117,7 +125,7 @@ async def a_town(folder: Path, postgres: Postgres) -> AsyncIterator[Town]:
                 async with nats.bus("bootstrap") as first:
                     await first.append(platform_setting(keys), expect=Expect(0))
                 async with nats.bus("gateway") as gateway, nats.bus("executor") as executor:
-                    yield Town(nats, model, keys, gateway, executor)
+                    yield Town(nats, url, model, keys, gateway=gateway, executor=executor)
     finally:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.close()
