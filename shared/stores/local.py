@@ -7,9 +7,8 @@ import errno
 import hashlib
 import os
 import secrets
-import stat
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, TypeVar
@@ -17,6 +16,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
+from shared.stores import confined
 from shared.stores.base import (
     AccessDeniedError,
     BadNameError,
@@ -26,7 +26,6 @@ from shared.stores.base import (
     ObjectNotFoundError,
     Stored,
     StoreError,
-    StoreSettingsError,
     key_parts,
     prefix_parts,
     prove,
@@ -35,7 +34,6 @@ from shared.stores.base import (
 _T = TypeVar("_T")
 _PIECE = 1 << 20
 _UNFINISHED = ".part"
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -72,7 +70,7 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
         self, key: str, start: int = 0, length: int | None = None
     ) -> AsyncIterator[bytes]:
         parts = key_parts(key)
-        fd = await _in_thread(lambda: _open_object(self.root, parts))
+        fd = await _in_thread(lambda: confined.open_object(self.root, parts))
         try:
             end = None if length is None else start + length
             while end is None or start < end:
@@ -89,7 +87,7 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
         parts = key_parts(key)
 
         def measure() -> int:
-            fd = _open_object(self.root, parts)
+            fd = confined.open_object(self.root, parts)
             try:
                 return os.fstat(fd).st_size
             finally:
@@ -99,13 +97,13 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         parts = prefix_parts(prefix)
-        for info in await _in_thread(lambda: [*_walk(self.root, parts)]):
+        for info in await _in_thread(lambda: [*confined.walk(self.root, parts)]):
             if not _is_unfinished(info.key):
                 yield info
 
     async def delete(self, key: str) -> None:
         parts = key_parts(key)
-        await _in_thread(lambda: _remove(self.root, parts))
+        await _in_thread(lambda: confined.remove(self.root, parts))
 
     async def abort_uploads(self, prefix: str, older_than: timedelta) -> int:
         parts = prefix_parts(prefix)
@@ -114,11 +112,11 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
         def abort() -> int:
             old = [
                 info
-                for info in _walk(self.root, parts)
+                for info in confined.walk(self.root, parts)
                 if _is_unfinished(info.key) and info.modified <= before
             ]
             for info in old:
-                _remove(self.root, tuple(info.key.split("/")))
+                confined.remove(self.root, tuple(info.key.split("/")))
             return len(old)
 
         return await _in_thread(abort)
@@ -128,7 +126,7 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
 
     async def free_bytes(self) -> int | None:
         def measure() -> int:
-            with _folder(self.root, ()) as fd:
+            with confined.folder_at(self.root, ()) as fd:
                 room = os.fstatvfs(fd)
             return room.f_bavail * room.f_frsize
 
@@ -150,7 +148,7 @@ class _Unfinished:
     def open(self) -> None:
         for last in (False, False, True):
             try:
-                self._folder = _open_folder(self._root, self._parts[:-1], create=True)
+                self._folder = confined.open_folder(self._root, self._parts[:-1], create=True)
                 self._refuse_existing()
                 self._file = os.open(self._temporary or "", _NEW, 0o600, dir_fd=self._folder)
             except FileNotFoundError:  # a deletion swept the folder away while it was empty
@@ -240,85 +238,6 @@ def _named(error: OSError) -> StoreError:
             fix="remove links from the store's directory",
         )
     return StoreError(f"the store's disk answered: {os.strerror(error.errno or errno.EIO)}")
-
-
-def _open_folder(root: str, parts: tuple[str, ...], *, create: bool = False) -> int:
-    """A descriptor of the folder; with `create`, missing folders are made and made durable."""
-    try:
-        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise StoreSettingsError(
-            "the store's directory does not exist", fix="create it, or mount it, then try again"
-        ) from error
-    for part in parts:
-        inner = fd
-        try:
-            fd = _step(inner, part, create=create)
-        finally:
-            os.close(inner)
-    return fd
-
-
-def _step(folder: int, part: str, *, create: bool) -> int:
-    try:
-        return os.open(part, _FOLDER, dir_fd=folder)
-    except FileNotFoundError:
-        if not create:
-            raise
-    with suppress(FileExistsError):
-        os.mkdir(part, 0o700, dir_fd=folder)
-    os.fsync(folder)
-    return os.open(part, _FOLDER, dir_fd=folder)
-
-
-@contextmanager
-def _folder(root: str, parts: tuple[str, ...]) -> Iterator[int]:
-    fd = _open_folder(root, parts)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _open_object(root: str, parts: tuple[str, ...]) -> int:
-    with _folder(root, parts[:-1]) as folder:
-        fd = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EISDIR, "not a file")
-    return fd
-
-
-def _remove(root: str, parts: tuple[str, ...]) -> None:
-    """Remove the file and the folders it leaves empty."""
-    with suppress(FileNotFoundError), _folder(root, parts[:-1]) as folder:
-        os.unlink(parts[-1], dir_fd=folder)
-        os.fsync(folder)
-    for depth in range(len(parts) - 1, 0, -1):
-        try:
-            with _folder(root, parts[: depth - 1]) as outer:
-                os.rmdir(parts[depth - 1], dir_fd=outer)
-        except OSError:
-            return  # not empty, or gone already
-
-
-def _walk(root: str, parts: tuple[str, ...]) -> Iterator[ObjectInfo]:
-    """Every regular file below the folder, unfinished ones too; links are not followed."""
-    try:
-        fd = _open_folder(root, parts)
-    except FileNotFoundError:
-        return
-    try:
-        for entry in sorted(os.scandir(fd), key=lambda found: found.name):
-            inner = (*parts, entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(root, inner)
-            elif entry.is_file(follow_symlinks=False):
-                found = entry.stat(follow_symlinks=False)
-                modified = datetime.fromtimestamp(found.st_mtime, UTC)
-                yield ObjectInfo(key="/".join(inner), size=found.st_size, modified=modified)
-    finally:
-        os.close(fd)
 
 
 def _is_unfinished(key: str) -> bool:

@@ -31,7 +31,7 @@ from shared.stores.s3_upload import Upload
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
-_READ = 4 << 20
+_READ = 8 << 20
 _CLEANUP_S = 20.0
 
 

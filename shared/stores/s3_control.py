@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -93,7 +94,7 @@ async def _control(at: Connection) -> AsyncIterator[Minio]:
     from miniopy_async.error import MinioException, S3Error
 
     url = urlsplit(endpoint_of(at))
-    trust = ssl.create_default_context(cadata=at.ca_certificate or None)
+    trust = _trust(at.ca_certificate) if url.scheme == "https" else False
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=trust),
         timeout=aiohttp.ClientTimeout(total=60, connect=10),
@@ -112,3 +113,9 @@ async def _control(at: Connection) -> AsyncIterator[Minio]:
             raise refusal(error.code or "", status) from error
         except (MinioException, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise StoreUnreachableError("the S3 service does not answer") from error
+
+
+@lru_cache(maxsize=16)
+def _trust(ca_certificate: str) -> ssl.SSLContext:
+    """Kept, because reading the system's authorities takes longer than a request."""
+    return ssl.create_default_context(cadata=ca_certificate or None)
