@@ -13,6 +13,7 @@ from services.gateway.app import create_app
 from services.gateway.dependencies import Dependencies, wire
 from services.gateway.settings import Settings, check
 from shared.bus import Bus
+from shared.faults import kill_points
 from shared.keys.bucket import BusKeys
 from shared.keys.vault import Vault
 from shared.readmodel.reader import read_model
@@ -26,7 +27,7 @@ async def work(bus: Bus) -> None:
     check(settings)
     vault = Vault(BusKeys(bus), settings.encryption_key.split(","))
     async with read_model(settings.database_url, connections=10) as model:
-        deps = wire(settings, bus, model, vault)
+        deps = wire(settings, bus, model, vault, point=kill_points(os.environ))
         async with asyncio.TaskGroup() as group:
             following = group.create_task(deps.live.follow())
             try:

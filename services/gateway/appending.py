@@ -29,6 +29,7 @@ class Landed(msgspec.Struct, frozen=True, kw_only=True):
 async def land(deps: Dependencies, *drafts: Draft) -> Landed:
     """Append all drafts or none. Once they are stored nothing here fails any more."""
     appended = await _append(deps, drafts)
+    await deps.point("gateway-appended")
     return Landed(
         seq=appended.seq, already=appended.already, visible=await visible(deps, appended.seq)
     )

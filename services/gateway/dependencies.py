@@ -16,6 +16,7 @@ from services.gateway.sessions import Sessions
 from services.gateway.settings import Settings
 from services.gateway.tokens import AccessTokens
 from shared.bus import Bus
+from shared.faults import Point, no_point
 from shared.keys.vault import Vault
 from shared.messages.base import now
 from shared.readmodel.reader import ReadModel
@@ -36,6 +37,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     attempts: Attempts
     live: Live
     clock: Callable[[], datetime]
+    point: Point = no_point
 
 
 def wire(
@@ -45,6 +47,7 @@ def wire(
     vault: Vault,
     *,
     clock: Callable[[], datetime] = now,
+    point: Point = no_point,
 ) -> Dependencies:
     """Everything that follows from the four connections."""
     secret = SecretKey(settings.secret_key)
@@ -62,4 +65,5 @@ def wire(
         attempts=Attempts(),
         live=Live(bus, read_model),
         clock=clock,
+        point=point,
     )

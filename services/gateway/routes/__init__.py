@@ -70,6 +70,7 @@ API = [
     plugins.list_plugins,
     audit.list_audit,
     audit.show_checkpoint,
+    audit.export_audit,
     events.listen,
 ]
 OUTSIDE = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get
 from litestar.params import QueryParameter
+from litestar.response import Stream
 from sqlalchemy import Row, select
 
 from services.gateway.injection import Deps
@@ -15,14 +17,19 @@ from services.gateway.listing import Cursor, Limit, Window, listed
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import convert
 from services.gateway.rights import Right
+from shared.archive.keys import fingerprint
+from shared.audit.export import export_lines
 from shared.errors import NotFoundError
-from shared.readmodel.tables import audit_checkpoints, audit_logs
+from shared.readmodel.tables import audit_checkpoints, audit_logs, platform
 
 ObjectFilter = Annotated[
     str | None, QueryParameter(max_length=200, description="Only entries about this object")
 ]
 ActorFilter = Annotated[
     str | None, QueryParameter(max_length=100, description="Only entries of this actor")
+]
+WithEvents = Annotated[
+    bool, QueryParameter(description="Also the bytes that the entries are about")
 ]
 
 
@@ -92,3 +99,27 @@ async def show_checkpoint(deps: Deps) -> Response[Checkpoint]:
     if row is None:
         raise NotFoundError("no checkpoint was signed yet", fix="wait a minute")
     return Response(convert(row, Checkpoint, root=row.root.hex()))
+
+
+@get(
+    "/audit/export",
+    opt={"right": Right.AUDIT_EXPORT},
+    tags=["audit"],
+    operation_id="export_audit",
+    media_type="application/x-ndjson",
+)
+async def export_audit(deps: Deps, events: WithEvents = False) -> Stream:
+    """The whole audit log with its checkpoints; `holdfast audit verify` proves it offline."""
+    row = await deps.read_model.one(select(platform.c.setting))
+    if row is None:
+        raise NotFoundError("this installation has no identity yet", fix="start it once")
+    public = bytes.fromhex(row.setting["audit_public_key"])
+    lines = export_lines(deps.read_model, fingerprint=fingerprint(public), events=events)
+    first = await anext(lines)  # so that a log without a checkpoint is a problem, not a cut stream
+    return Stream(_with_first(first, lines), media_type="application/x-ndjson")
+
+
+async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for line in rest:
+        yield line

@@ -16,7 +16,6 @@ from shared.readmodel.migrations import migrate
 from tests.integration.gateway.platform import Gateway, Platform, announce_all, settings_for
 from tests.support.postgres import Postgres
 
-
 TEMPLATE = "gateway_template"
 
 

@@ -138,7 +138,7 @@ async def test_a_forged_token_is_refused(
     token = (await gateway.log_in())["access_token"]
     claims = jwt.decode(token, own, algorithms=["HS256"], audience="holdfast-api")
     claims = {name: value for name, value in {**claims, **changes}.items() if value is not None}
-    signing = None if algorithm == "none" else key or own
+    signing = "" if algorithm == "none" else key or own
     forged = jwt.encode(claims, signing, algorithm=algorithm)
 
     answer = await gateway.call("GET", "/auth/me", authorization=f"Bearer {forged}")
@@ -204,7 +204,7 @@ async def test_only_what_must_be_public_is_public(gateway: Gateway) -> None:
 async def _status(gateway: Gateway, method: str, path: str) -> int:
     """The refresh route says 401 too, for the missing token."""
     filled = re.sub(r"\{\w+\}", str(uuid4()), path)
-    body = {} if method in {"post", "put"} else None
+    body: dict[str, str] | None = {} if method in {"post", "put"} else None
     headers = {"origin": ORIGIN}
     return (await gateway.client.request(method, filled, json=body, headers=headers)).status_code
 

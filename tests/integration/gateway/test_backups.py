@@ -149,7 +149,7 @@ async def test_a_backup_asked_for_while_the_projection_stands_is_accepted(
     platform.projecting.set()
     assert late.status_code == 202
     location = late.headers["location"]
-    run = await eventually(lambda: _found(gateway, location))
+    run = await _soon(gateway, location)
     assert run["object_id"] == late.json()["id"]
 
 
@@ -286,7 +286,7 @@ async def test_a_discovery_lists_databases_and_they_can_get_a_policy(
 
     await answering
     path = f"/databases/{found['databases'][0]['id']}"
-    known = await eventually(lambda: _found(gateway, f"/api/v1{path}"))
+    known = await _soon(gateway, f"/api/v1{path}")
     changed = await gateway.call(
         "PUT", path, {"policy_id": policy["id"]}, if_match=f'"{known["version"]}"'
     )
@@ -341,9 +341,16 @@ async def projected(gateway: Gateway, fact: Any) -> None:
     await gateway.deps.read_model.at_least((await gateway.deps.bus.append(fact)).seq)
 
 
-async def _found(gateway: Gateway, location: str) -> dict[str, Any] | None:
-    answer = await gateway.client.get(location)
-    return answer.json() if answer.status_code == 200 else None
+async def _soon(gateway: Gateway, location: str) -> dict[str, Any]:
+    """What stands there as soon as the projection has it."""
+
+    async def found() -> dict[str, Any]:
+        answer = await gateway.client.get(location)
+        assert answer.status_code == 200, answer.text
+        thing: dict[str, Any] = answer.json()
+        return thing
+
+    return await eventually(found)
 
 
 async def _answer_next(platform: Platform, asked: str) -> None:
