@@ -89,11 +89,8 @@ async def _run(wanted: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 async def _guard(bus: Any, history: History, *, everything: bool) -> tuple[dict[str, Any], int]:
     await compare_ends(bus, history)
-    tail = await history.tail()
-    read = 0
-    if everything or tail.seq <= QUICK_EVENTS:
-        read = await compare_all(bus, history)
-    return {"ok": True, "events": tail.seq, "read": read}, 0
+    read = await compare_all(bus, history, newest=None if everything else QUICK_EVENTS)
+    return {"ok": True, "events": (await history.tail()).seq, "read": read}, 0
 
 
 async def _cause(bus: Any, history: History, folder: Path) -> str | None:

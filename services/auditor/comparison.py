@@ -45,19 +45,22 @@ async def compare_ends(bus: Bus, history: History) -> None:
             _compare(await reading.next(tail.seq), tail.seq, tail.hash)
 
 
-async def compare_all(bus: Bus, history: History, *, pause_s: float = 0.0) -> int:
-    """Read every event again, up to the last that is stored; returns how many were equal.
+async def compare_all(
+    bus: Bus, history: History, *, newest: int | None = None, pause_s: float = 0.0
+) -> int:
+    """Read every event again, or only the `newest`; returns how many were equal.
 
     `pause_s` after each page leaves the server to others. Raises StreamDamagedError.
     """
     last = (await history.tail()).seq
-    async with aclosing(Reading(bus, 0)) as reading:
-        for first in range(1, last + 1, PAGE):
+    start = 1 if newest is None else max(1, last - newest + 1)
+    async with aclosing(Reading(bus, start - 1)) as reading:
+        for first in range(start, last + 1, PAGE):
             expected = await history.hashes(first, min(first + PAGE - 1, last))
             for seq, digest in enumerate(expected, first):
                 _compare(await reading.next(seq), seq, digest)
             await asyncio.sleep(pause_s)
-    return last
+    return last - start + 1
 
 
 def _compare(delivery: Delivery, seq: int, digest: bytes) -> None:

@@ -20,7 +20,7 @@ PROJECTION, LEADER = "projection", "leader"
 _PAUSED_MS = 2000
 """A paused auditor loses its open transaction, and the locks in it, after this long."""
 
-_LOST = (
+LOST = (
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
@@ -28,6 +28,7 @@ _LOST = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     OSError,
 )
+"""What a connection raises when Postgres goes away."""
 
 
 class FencedError(PlatformError):
@@ -104,7 +105,7 @@ class Writer:
                 if epoch != self._epoch:
                     raise FencedError("another auditor took over")
                 yield self._connection
-        except _LOST as error:
+        except LOST as error:
             raise UnavailableError("the connection to Postgres was lost") from error
 
     async def write(self, records: Sequence[Record]) -> None:

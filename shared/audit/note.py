@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from datetime import datetime
 from hashlib import sha256
 
@@ -79,7 +78,7 @@ def open_note(note: str, origin: str, public: bytes) -> Checkpoint:
         raise NoteError("the checkpoint is cut or not a signed note")
     body = text + "\n"
     wanted = key_id(origin, public)
-    for line in signatures.splitlines():
+    for line in signatures[:-1].split("\n"):
         signature = _signature(line, origin)
         if signature is not None and signature[:4] == wanted:
             if not is_signed(public, signature[4:], body.encode()):
@@ -95,9 +94,10 @@ def _signature(line: str, origin: str) -> bytes | None:
         return None
     try:
         signature = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         return None
-    return signature if len(signature) == _SIGNATURE_BYTES else None
+    one_spelling = base64.b64encode(signature).decode() == encoded
+    return signature if one_spelling and len(signature) == _SIGNATURE_BYTES else None
 
 
 def _parse(body: str, origin: str) -> Checkpoint:

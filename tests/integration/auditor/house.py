@@ -34,9 +34,17 @@ class House:
 
     @asynccontextmanager
     async def auditor(
-        self, name: str = "one", key: SigningKey = KEY, **settings: float
+        self,
+        name: str = "one",
+        key: SigningKey = KEY,
+        *,
+        restarted: bool = False,
+        **settings: float,
     ) -> AsyncIterator[asyncio.Task[None]]:
-        """An auditor, active or standing by, until the end of the block."""
+        """An auditor, active or standing by, until the end of the block.
+
+        `restarted`: started again when it ends, as the launcher does.
+        """
         told = Settings(
             database_url=self.database, audit_key_file="", **{"checkpoint_every_s": 1.0} | settings
         )
@@ -44,7 +52,8 @@ class House:
             connect(self.bus_settings, source="auditor", gate=False) as bus,
             line(self.bus_settings) as own,
         ):
-            working = asyncio.create_task(Auditor(bus, own, told, key, name=name).work())
+            auditor = Auditor(bus, own, told, key, name=name)
+            working = asyncio.create_task(_restarted(auditor) if restarted else auditor.work())
             try:
                 yield working
             finally:
@@ -93,3 +102,11 @@ async def a_house(nats: Nats, database: str) -> AsyncIterator[House]:
     await bootstrap(settings)
     async with connect(settings, source="test", gate=False) as bus:
         yield House(nats, database, bus)
+
+
+async def _restarted(auditor: Auditor) -> None:
+    while True:
+        try:
+            await auditor.work()
+        except* PlatformError:
+            await asyncio.sleep(0.2)
