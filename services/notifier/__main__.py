@@ -9,7 +9,7 @@ from services.notifier.settings import Settings
 from services.notifier.subscriptions import ReadModelSubscriptions
 from shared.bus import Bus
 from shared.keys.bucket import BusKeys
-from shared.keys.vault import Vault
+from shared.keys.vault import Vault, encryption_keys
 from shared.readmodel.reader import read_model
 from shared.serving import serve
 from shared.settings import load
@@ -17,7 +17,7 @@ from shared.settings import load
 
 async def work(bus: Bus) -> None:
     settings = load(Settings, os.environ)
-    vault = Vault(BusKeys(bus), settings.encryption_key.split(","))
+    vault = Vault(BusKeys(bus), encryption_keys(settings.encryption_key))
     async with read_model(settings.database_url) as reader:
         subscriptions = ReadModelSubscriptions(reader)
         allow_loopback = settings.notifier_allow_loopback

@@ -10,7 +10,7 @@ from services.storage.service import Storage
 from services.storage.settings import Settings
 from shared.bus import Bus
 from shared.keys.bucket import BusKeys
-from shared.keys.vault import Vault
+from shared.keys.vault import Vault, encryption_keys
 from shared.readmodel.reader import read_model
 from shared.serving import replica_name, serve
 from shared.settings import load
@@ -18,7 +18,7 @@ from shared.settings import load
 
 async def work(bus: Bus) -> None:
     settings = load(Settings, os.environ)
-    vault = Vault(BusKeys(bus), settings.encryption_key.split(","))
+    vault = Vault(BusKeys(bus), encryption_keys(settings.encryption_key))
     async with read_model(settings.database_url) as reader:
         stores = SealedStores(bus, vault)
         catalogue = ReadModelCatalogue(reader)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.integration.storage.world import World, world
-from tests.support.nats import Nats
 from tests.support.postgres import Postgres
 
 
 @pytest.fixture
-async def platform(nats: Nats, postgres: Postgres) -> AsyncIterator[World]:
-    async with world(nats, postgres) as made:
+async def platform(tmp_path: Path, postgres: Postgres) -> AsyncIterator[World]:
+    async with world(tmp_path, postgres) as made:
         yield made

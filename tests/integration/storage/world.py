@@ -1,10 +1,11 @@
-"""A real NATS server, a real read model, and the auditor's own projection between them."""
+"""NATS with every user's permissions, a real read model, the auditor's projection between."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -14,12 +15,10 @@ from services.auditor.ledger import recorded
 from services.auditor.writer import Writer, connected
 from shared.bus import Bus
 from shared.bus.base import EVENTS
-from shared.bus.bootstrap import bootstrap
-from shared.bus.jetstream import BusSettings, connect
 from shared.messages.facts import AnyFact
 from shared.readmodel.migrations import migrate
 from shared.readmodel.reader import ReadModel, read_model
-from tests.support.nats import Nats
+from tests.support.bus import PlatformNats, platform_nats
 from tests.support.postgres import Postgres
 from tests.support.waiting import eventually
 
@@ -32,8 +31,8 @@ NO_REPAIR = b""
 class World:
     """A bus to say facts on, the read model that follows, and services that come and go."""
 
-    def __init__(self, bus: Bus, model: ReadModel, settings: BusSettings) -> None:
-        self.bus, self.model, self.settings = bus, model, settings
+    def __init__(self, bus: Bus, model: ReadModel, nats: PlatformNats) -> None:
+        self.bus, self.model, self._nats = bus, model, nats
 
     async def all_of(self, kind: type[Kind]) -> list[Kind]:
         """Every fact of the kind, in order."""
@@ -56,11 +55,9 @@ class World:
         await eventually(enough, within=within, what=f"{count} x {kind.__name__}")
         return await self.all_of(kind)
 
-    @asynccontextmanager
-    async def own_bus(self, source: str) -> AsyncIterator[Bus]:
-        """A connection of its own, as a service process has."""
-        async with connect(self.settings, source=source, gate=False) as bus:
-            yield bus
+    def own_bus(self, service: str) -> AbstractAsyncContextManager[Bus]:
+        """A connection with the service's own permissions."""
+        return self._nats.bus(service)
 
 
 @asynccontextmanager
@@ -78,22 +75,22 @@ async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task
 
 
 @asynccontextmanager
-async def world(nats: Nats, postgres: Postgres) -> AsyncIterator[World]:
+async def world(folder: Path, postgres: Postgres) -> AsyncIterator[World]:
     """Everything empty, projecting until the block ends."""
     database = f"world_{uuid4().hex}"
     admin = await asyncpg.connect(postgres.dsn())
     await admin.execute(f"CREATE DATABASE {database}")
     url = postgres.dsn(database, driver="postgresql+asyncpg")
-    settings = BusSettings(nats_url=nats.url)
     try:
         await migrate(url)
-        await bootstrap(settings)
-        async with (
-            connect(settings, source="test", gate=False) as bus,
-            read_model(url) as model,
-            running(_project(bus, url)),
-        ):
-            yield World(bus, model, settings)
+        with platform_nats(folder / "nats") as nats:
+            await nats.bootstrap()
+            async with (
+                nats.bus("bootstrap") as bus,
+                read_model(url) as model,
+                running(_project(bus, url)),
+            ):
+                yield World(bus, model, nats)
     finally:
         await admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
         await admin.close()
