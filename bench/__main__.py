@@ -1,0 +1,14 @@
+"""All benches, one after the other; exits 1 when a figure misses its bar."""
+
+from __future__ import annotations
+
+from bench import backups, projection
+
+
+def main() -> int:
+    """Run every bench, also after one that missed."""
+    return max([backups.main(), projection.main()])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
