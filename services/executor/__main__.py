@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from services.executor.faults import kill_points
 from services.executor.service import Executor, WorkerKeys
 from services.executor.settings import ExecutorSettings
 from shared.bus import Bus
+from shared.faults import kill_points
 from shared.keys.reading import read_identity, read_order_key
 from shared.serving import replica_name, serve
 from shared.settings import load

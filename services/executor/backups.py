@@ -13,13 +13,14 @@ from uuid_utils.compat import uuid7
 from services.executor.engines.base import Dump
 from services.executor.orders import BadSettingsError, DataOrder, open_data_order
 from services.executor.pipeline import write_archive
-from services.executor.plan import ArchivePlan, ArchiveReceipt, Point
+from services.executor.plan import ArchivePlan, ArchiveReceipt
 from services.executor.progress import RunLog
 from services.executor.runners.base import Workplace
 from services.executor.runs import Worker
 from shared.archive.codecs import AnyCodec, codec_named
 from shared.archive.keys import Recipient, WorkerIdentity
 from shared.archive.manifest import About
+from shared.faults import Point
 from shared.messages.base import Fact, consequence, now
 from shared.messages.facts import BackupAttempted, BackupCancelled, BackupCompleted, BackupFailed
 from shared.messages.orders import RunBackup

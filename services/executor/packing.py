@@ -8,12 +8,13 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from services.executor.plan import ArchivePlan, Bytes, Point, Progress
+from services.executor.plan import ArchivePlan, Bytes, Progress
 from shared.archive.cut import Chunker
 from shared.archive.frames import ContentHeader, Trailer, encode_preamble
 from shared.archive.header import Role
 from shared.archive.index import ArchiveName, Frame, IndexHeader, IndexWriter, Run
 from shared.archive.sealing import SealingStream
+from shared.faults import Point
 
 # Sealed bytes leave in pieces of about this size: smaller ones cost a thread hop each.
 _PIECE = 1 << 20

@@ -14,10 +14,8 @@ from services.executor.plan import (
     ArchivePlan,
     ArchiveReceipt,
     Bytes,
-    Point,
     Progress,
     WrittenObject,
-    no_point,
     no_progress,
 )
 from shared.archive.codecs import Zstd
@@ -27,6 +25,7 @@ from shared.archive.header import Role
 from shared.archive.manifest import Body, ObjectRecord, sign_manifest
 from shared.archive.sealing import SealingStream
 from shared.errors import PlatformError
+from shared.faults import Point, no_point
 from shared.stores.base import ObjectDamagedError, Store
 
 _UNDO_S = 30.0

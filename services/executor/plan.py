@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import msgspec
@@ -16,7 +16,6 @@ from shared.archive.manifest import About
 VOLUME_BYTES = 4 << 30
 
 Bytes: TypeAlias = AsyncIterator[bytes]
-Point: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +73,6 @@ class ArchiveReceipt(msgspec.Struct, frozen=True, kw_only=True):
     manifest_sha256: str
     objects: tuple[WrittenObject, ...]
     seconds: dict[str, float]
-
-
-async def no_point(_name: str) -> None:
-    """The default: nothing happens at a kill-point."""
 
 
 def no_progress(_progress: Progress) -> None:

@@ -13,13 +13,14 @@ from uuid_utils.compat import uuid7
 
 from services.executor.engines.base import Bytes, Restored, Target
 from services.executor.orders import BadSettingsError, DataOrder, open_data_order
-from services.executor.plan import Point, Progress
+from services.executor.plan import Progress
 from services.executor.progress import RunLog
 from services.executor.runners.base import Workplace
 from services.executor.runs import Worker
 from shared.archive.keys import Trust
 from shared.archive.reader import read_archive
 from shared.errors import InvalidInputError
+from shared.faults import Point
 from shared.messages.base import Fact, consequence
 from shared.messages.facts import (
     RestoreAttempted,

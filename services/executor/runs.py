@@ -15,11 +15,11 @@ from services.executor import attempts
 from services.executor.attempts import Attempt, Cancel, Fail, History, Leave
 from services.executor.cancellations import Cancellations
 from services.executor.lease import run_lease
-from services.executor.plan import Point
 from services.executor.progress import RunLog
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.bus.base import LeaveDelivery
 from shared.errors import PlatformError, UnavailableError
+from shared.faults import Point
 from shared.messages.base import Fact, now
 from shared.messages.orders import RunBackup, RunRestore
 from shared.messages.values import Problem

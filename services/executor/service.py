@@ -9,7 +9,6 @@ import msgspec
 from services.executor.backups import BackupTools, BackupWork
 from services.executor.cancellations import Cancellations
 from services.executor.engines import AnyEngine
-from services.executor.plan import Point
 from services.executor.restores import RestoreTools, RestoreWork
 from services.executor.runners import AnyRunner, folders
 from services.executor.runs import Rules, Runs, Worker
@@ -18,6 +17,7 @@ from services.executor.settings import ExecutorSettings
 from shared.archive.keys import WorkerIdentity
 from shared.bus import Bus, Delivery
 from shared.bus.base import COMMANDS
+from shared.faults import Point
 from shared.keys.worker import public_half
 from shared.messages.orders import DiscoverServer, ProbeServer, RunBackup, RunRestore, TestServer
 from shared.messages.wire import PoisonError

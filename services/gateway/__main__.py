@@ -6,6 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import msgspec
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -27,7 +28,9 @@ async def work(bus: Bus) -> None:
     check(settings)
     vault = Vault(BusKeys(bus), settings.encryption_key.split(","))
     async with read_model(settings.database_url, connections=10) as model:
-        deps = wire(settings, bus, model, vault, point=kill_points(os.environ))
+        deps = msgspec.structs.replace(
+            wire(settings, bus, model, vault), point=kill_points(os.environ)
+        )
         async with asyncio.TaskGroup() as group:
             following = group.create_task(deps.live.follow())
             try:

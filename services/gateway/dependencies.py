@@ -47,7 +47,6 @@ def wire(
     vault: Vault,
     *,
     clock: Callable[[], datetime] = now,
-    point: Point = no_point,
 ) -> Dependencies:
     """Everything that follows from the four connections."""
     secret = SecretKey(settings.secret_key)
@@ -65,5 +64,4 @@ def wire(
         attempts=Attempts(),
         live=Live(bus, read_model),
         clock=clock,
-        point=point,
     )

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from services.executor.plan import Point, no_point
 from services.executor.service import Executor, WorkerKeys
 from services.executor.settings import ExecutorSettings
 from shared.archive.keys import RecipientKey
@@ -21,6 +20,7 @@ from shared.archive.objects import load_manifest
 from shared.archive.reader import open_envelope
 from shared.bus import Bus
 from shared.bus.base import EVENTS
+from shared.faults import Point, no_point
 from shared.keys.files import KeyFolder, ensure_keys, platform_fingerprint
 from shared.keys.reading import read_identity, read_order_key, read_recipient_key
 from shared.keys.worker import public_half, seal_for_worker

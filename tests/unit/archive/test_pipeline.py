@@ -14,13 +14,14 @@ import pytest
 
 from services.executor.packing import Packing
 from services.executor.pipeline import write_archive
-from services.executor.plan import Progress, no_point, no_progress
+from services.executor.plan import Progress, no_progress
 from shared.archive.codecs import Plain, Zstd
 from shared.archive.errors import TruncatedError
 from shared.archive.header import Role
 from shared.archive.reader import open_envelope, read_log
 from shared.archive.sealing import OpeningStream, sealed_size
 from shared.errors import PlatformError
+from shared.faults import no_point
 from shared.stores import Local
 from tests.support.archives import (
     RECIPIENT,

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.executor.faults import kill_points
-from services.executor.plan import no_point
+from shared.faults import kill_points, no_point
 
 SCRIPT = """
 import asyncio, os
-from services.executor.faults import kill_points
+from shared.faults import kill_points
 async def main():
     point = kill_points(os.environ)
     await point("other")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
-from services.executor.plan import Point, no_point
+Point: TypeAlias = Callable[[str], Awaitable[None]]
 
 _FREEZE = "stop:"
 
@@ -41,3 +42,7 @@ def kill_points(environment: Mapping[str, str]) -> Point:
     number = signal.SIGSTOP if wanted.startswith(_FREEZE) else signal.SIGKILL
     mark = Path(environment["KILL_POINT_MARK"])
     return KillPoint(wanted.removeprefix(_FREEZE), mark, number).reached
+
+
+async def no_point(_name: str) -> None:
+    """The default: nothing happens at a kill-point."""
