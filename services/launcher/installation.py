@@ -25,7 +25,7 @@ SERVICES = (
 )
 NATS_USERS = (*SERVICES, "bootstrap")
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "LOG_LEVEL", "SSL_CERT_FILE", "TMPDIR")
-PREFIXES_PASSED_ON = ("HOLDFAST_", "EXECUTOR_", "STORAGE_", "HEALTH_", "KILL_POINT")
+PREFIXES_PASSED_ON = ("HOLDFAST_", "KILL_POINT")
 
 
 class Passwords:
@@ -90,7 +90,10 @@ class Installation:
         )
 
     def environment(self, service: str) -> dict[str, str]:
-        """The whole environment of one service: addresses, and the files of its own secrets."""
+        """The whole environment of one service: addresses, and the files of its own secrets.
+
+        An operator's `SCHEDULER_POOL_LIMIT` is the scheduler's own setting `POOL_LIMIT`.
+        """
         wanted = {
             name: value
             for name, value in os.environ.items()
@@ -98,6 +101,7 @@ class Installation:
         }
         return (
             wanted
+            | _settings_for(service)
             | {
                 "PYTHONUNBUFFERED": "1",
                 "NATS_URL": self.nats_url,
@@ -138,6 +142,15 @@ class Installation:
         if service == "notifier":
             return {"NOTIFIER_ALLOW_LOOPBACK": "true"}
         return {}
+
+
+def _settings_for(service: str) -> dict[str, str]:
+    prefix = f"{service.upper()}_"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in os.environ.items()
+        if name.startswith(prefix)
+    }
 
 
 def _write_private(path: Path, text: str) -> None:

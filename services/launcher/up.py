@@ -7,7 +7,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -53,9 +53,12 @@ class Platform:
 
 
 @asynccontextmanager
-async def running(home: DataDirectory) -> AsyncIterator[Platform]:
+async def running(
+    home: DataDirectory, *, services: Sequence[str] = SERVICES
+) -> AsyncIterator[Platform]:
     """Start everything, in order; stop everything at the end, in reverse.
 
+    `services` are those that run here; what is left out, such as the executor, runs elsewhere.
     Raises LaunchError (with the log's path) when a part does not become ready. What crashes later
     is started again with a growing delay.
     """
@@ -68,15 +71,13 @@ async def running(home: DataDirectory) -> AsyncIterator[Platform]:
             await _prepare(installation)
             await _guard(installation)
             platform = Platform(installation, 0.0)
-            services = [
-                group.create_task(keep_running(_starter(platform, name))) for name in SERVICES
-            ]
+            tasks = [group.create_task(keep_running(_starter(platform, name))) for name in services]
             try:
                 await _ready(platform)
                 platform.ready_after_s = time.monotonic() - began
                 yield platform
             finally:
-                await _stop(services)
+                await _stop(tasks)
                 await _stop(servers)
 
 
