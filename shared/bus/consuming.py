@@ -68,6 +68,9 @@ class Worker:
                         await self._free_slot()
                         async for one in pulling.batch(1):
                             group.create_task(self._deliver(one))
+                            # It takes its slot before the next one is asked for: another
+                            # worker may be free.
+                            await asyncio.sleep(0)
             except (NoAnswerError, ConsumerGoneError):
                 await asyncio.sleep(random.uniform(0.05, 0.3))  # noqa: S311 - spreads load
 
