@@ -107,8 +107,18 @@ def named_errors() -> Iterator[None]:
         raise _named(error) from error
 
 
+def untrusted_certificate() -> StoreError:
+    """The service's certificate is not vouched for by anybody we trust."""
+    return StoreSettingsError(
+        "the S3 service's certificate is not trusted, or is for another name",
+        fix="give the certificate of the authority that signed it, or correct the endpoint",
+    )
+
+
 def _named(error: Exception) -> StoreError:
     text = str(error)
+    if "InvalidCertificate" in text:
+        return untrusted_certificate()
     code = _CODE.search(text)
     status = _STATUS.search(text)
     missing = isinstance(error, FileNotFoundError)

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shared.stores.base import StoreError, StoreSettingsError, StoreUnreachableError
-from shared.stores.s3_client import Connection, endpoint_of, refusal
+from shared.stores.s3_client import (
+    Connection,
+    endpoint_of,
+    refusal,
+    untrusted_certificate,
+)
 
 if TYPE_CHECKING:
     from miniopy_async.api import Minio
@@ -111,6 +116,8 @@ async def _control(at: Connection) -> AsyncIterator[Minio]:
         except S3Error as error:
             status = getattr(error.response, "status", None)
             raise refusal(error.code or "", status) from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise untrusted_certificate() from error
         except (MinioException, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise StoreUnreachableError("the S3 service does not answer") from error
 

@@ -8,10 +8,14 @@ import resource
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.stores import Local
 from shared.stores.base import (
@@ -179,6 +183,54 @@ async def test_a_service_that_does_not_answer_is_unreachable(rclone: S3Service) 
         await store.test()
 
     assert gone.value.retryable
+
+
+def own_authority(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority's certificate, and a certificate it signed for 127.0.0.1 with its key."""
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "own authority")])
+    host = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+
+    def signed(name: x509.Name, public: ec.EllipticCurvePublicKey, *, ca: bool) -> bytes:
+        builder = (
+            x509.CertificateBuilder(authority, name, public, x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if not ca:
+            address = x509.IPAddress(ip_address("127.0.0.1"))
+            builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        certificate = builder.sign(authority_key, hashes.SHA256())
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+    paths = folder / "authority.pem", folder / "certificate.pem", folder / "key.pem"
+    paths[0].write_bytes(signed(authority, authority_key.public_key(), ca=True))
+    paths[1].write_bytes(signed(host, key.public_key(), ca=False))
+    paths[2].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return paths
+
+
+async def test_a_service_is_believed_only_with_a_certificate_that_is_trusted(
+    tmp_path: Path,
+) -> None:
+    authority, certificate, key = own_authority(tmp_path)
+    with rclone_s3(tmp_path / "s3", tls=(certificate, key)) as service:
+        trusting = service.store(ca_certificate=authority.read_text())
+
+        await trusting.test()
+        await trusting.put("large", megabytes(20))
+        assert await trusting.size("large") == 20 << 20
+        for attempt in (service.store().test(), service.store().size("large")):
+            with pytest.raises(StoreSettingsError, match="certificate"):
+                await attempt
 
 
 async def test_credentials_lost_in_the_middle_end_the_write(tmp_path: Path) -> None:

@@ -23,13 +23,14 @@ class S3Service:
 
     def __init__(self) -> None:
         self.port = _free_port()
+        self.scheme = "http"
         self.process: subprocess.Popen[bytes] | None = None
         self.access_key_id = "AKIDTESTTESTTEST"
         self.secret_access_key = "secret" + secrets.token_hex(8)
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def store(self, prefix: str = "", **other: str | bool) -> S3:
         """A store in the bucket; `other` replaces fields of its configuration."""
@@ -39,16 +40,22 @@ class S3Service:
             "endpoint": self.endpoint,
             "access_key_id": self.access_key_id,
             "secret_access_key": self.secret_access_key,
-            "allow_http": True,
+            "allow_http": self.scheme == "http",
         }
         return S3(**{**fields, **other})  # type: ignore[arg-type]  # the fields are S3's own
 
-    def serve(self, directory: Path, *, secret: str) -> None:
-        """Start rclone over a folder, with this secret for our access key."""
+    def serve(self, directory: Path, *, secret: str, tls: tuple[Path, Path] | None = None) -> None:
+        """Start rclone over a folder, with this secret for our access key.
+
+        `tls` are the files of a certificate and its key.
+        """
+        if tls:
+            self.scheme = "https"
         argv = [
             str(Path(sys.executable).with_name("rclone")),
             *("serve", "s3", "--addr", f"127.0.0.1:{self.port}"),
             *("--vfs-cache-mode", "off", "--config", os.devnull),
+            *(("--cert", str(tls[0]), "--key", str(tls[1])) if tls else ()),
             str(directory),
         ]
         # Not in argv, where every user of the machine could read it.
@@ -82,12 +89,12 @@ class S3Service:
 
 
 @contextmanager
-def rclone_s3(directory: Path) -> Iterator[S3Service]:
+def rclone_s3(directory: Path, tls: tuple[Path, Path] | None = None) -> Iterator[S3Service]:
     """`rclone serve s3` over a folder: checks every signature; rejects wrong credentials."""
     (directory / BUCKET).mkdir(parents=True, exist_ok=True)
     service = S3Service()
     try:
-        service.serve(directory, secret=service.secret_access_key)
+        service.serve(directory, secret=service.secret_access_key, tls=tls)
         yield service
     finally:
         service.kill()
