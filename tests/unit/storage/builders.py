@@ -56,12 +56,14 @@ class OneStore:
 class Said:
     """Says the facts of one backup."""
 
+    SERVER = UUID(int=2)
+
     def __init__(self, bus: Bus, store_id: str = "s1", backup_id: UUID | None = None) -> None:
         self._bus, self._store_id = bus, store_id
         self.id = backup_id or uuid4()
 
     async def requested(self) -> None:
-        database = DatabaseRef(server_id=UUID(int=2), endpoint="main", name="shop")
+        database = DatabaseRef(server_id=self.SERVER, endpoint="main", name="shop")
         await self._bus.append(
             BackupRequested(
                 backup_id=self.id,
