@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from services.executor.plan import ArchivePlan, Bytes, Progress
-from shared.archive.cut import Chunker
+from shared.archive.cut import SECRET_BYTES, Chunker
 from shared.archive.frames import ContentHeader, Trailer, encode_preamble
 from shared.archive.header import Role
 from shared.archive.index import ArchiveName, Frame, IndexHeader, IndexWriter, Run
@@ -56,7 +56,7 @@ class Packing:
         self._plan, self._on_progress, self._point = plan, on_progress, point
         self.data_stream = SealingStream(archive_key, Role.DATA, plan.backup_id)
         self.index_stream = SealingStream(archive_key, Role.INDEX, plan.backup_id)
-        secret = plan.chain_secret or secrets.token_bytes(32)
+        secret = plan.chain_secret or secrets.token_bytes(SECRET_BYTES)
         self._index = IndexWriter(
             IndexHeader(
                 archives=(ArchiveName(plan.backup_id, plan.attempt),),

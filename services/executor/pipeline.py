@@ -107,10 +107,11 @@ class _Writing:
 
     async def undo(self) -> None:
         """Delete what this attempt began, the manifest first; the store may be beyond reach."""
-        with suppress(PlatformError, TimeoutError):
+        with suppress(TimeoutError):
             async with asyncio.timeout(_UNDO_S):
                 for name in reversed(self._begun):
-                    await self._store.delete(f"{self._plan.prefix}/{name}")
+                    with suppress(PlatformError):
+                        await self._store.delete(f"{self._plan.prefix}/{name}")
 
     async def _write_streams(
         self, source: Bytes, ended: Callable[[], Awaitable[None]]

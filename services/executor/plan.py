@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import msgspec
 
 from shared.archive.codecs import AnyCodec, Zstd
-from shared.archive.cut import CutParameters
-from shared.archive.frames import FRAME_BYTES
+from shared.archive.cut import SECRET_BYTES, CutParameters
+from shared.archive.frames import FRAME_BYTES, MAX_FRAME_BYTES
 from shared.archive.keys import Recipient, WorkerIdentity
 from shared.archive.manifest import About
+from shared.errors import InvalidInputError
 
 VOLUME_BYTES = 4 << 30
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 Bytes: TypeAlias = AsyncIterator[bytes]
 
@@ -38,6 +41,21 @@ class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
     frame_bytes: int = FRAME_BYTES
     volume_bytes: int = VOLUME_BYTES
     workers: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse before the first byte what could only fail after the last."""
+        right = {
+            "backup_id": _ID.fullmatch(self.backup_id),
+            "attempt": _ID.fullmatch(self.attempt),
+            "recipients": self.recipients or self.passphrase,
+            "chain_secret": self.chain_secret is None or len(self.chain_secret) == SECRET_BYTES,
+            "frame_bytes": 0 < self.frame_bytes <= MAX_FRAME_BYTES,
+            "volume_bytes": self.volume_bytes > 0,
+            "workers": self.workers > 0,
+        }
+        for field, fine in right.items():
+            if not fine:
+                raise InvalidInputError(f"an archive cannot be written with this `{field}`")
 
     def __repr__(self) -> str:
         return f"ArchivePlan(backup_id={self.backup_id!r}, attempt={self.attempt!r})"

@@ -10,6 +10,7 @@ from msgspec import Meta
 from pyfastcdc import FastCDC
 
 HASH_BYTES = 16
+SECRET_BYTES = 32
 
 
 class CutParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

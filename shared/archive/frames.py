@@ -11,6 +11,7 @@ from shared.archive.encoding import canonical
 from shared.archive.errors import TrailerMismatchError, UnsupportedError
 
 FRAME_BYTES = 1 << 20
+MAX_FRAME_BYTES = 16 << 20
 TRAILER_BYTES = 64
 _TRAILER_MAGIC = b"HFBTRAIL"
 _TRAILER = struct.Struct("<8sQQ32sQ")

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHAKE256, Hash
 from shared.archive.encoding import canonical, from_hex, from_text, shaped, to_text
 from shared.archive.errors import UntrustedError
 from shared.errors import InvalidInputError
+from shared.keys.printed import printed, typed
 
 SEED_BYTES = 32
 _MLKEM_PUBLIC = 1184
@@ -48,11 +49,11 @@ class RecipientKey(msgspec.Struct, frozen=True, dict=True):
     @classmethod
     def parse(cls, text: str) -> RecipientKey:
         """From the printed form; `InvalidInputError` where a character was mistyped."""
-        return cls(_parse_seed("HFKEY1", text))
+        return cls(typed("HFKEY1", text))
 
     def printed(self) -> str:
         """The form on the recovery sheet: groups of four, with a checksum. A secret."""
-        return _print_seed("HFKEY1", self.seed)
+        return printed("HFKEY1", self.seed)
 
     @cached_property
     def public(self) -> Recipient:
@@ -130,11 +131,11 @@ class SigningKey(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> SigningKey:
-        return cls(_parse_seed("HFSIG1", text))
+        return cls(typed("HFSIG1", text))
 
     def printed(self) -> str:
         """Like `RecipientKey.printed`. A secret."""
-        return _print_seed("HFSIG1", self.seed)
+        return printed("HFSIG1", self.seed)
 
     @property
     def public(self) -> bytes:
@@ -221,26 +222,3 @@ def verify(public_key: bytes, signed: dict[str, Any], domain: bytes) -> None:
 def _require_seed(seed: bytes) -> None:
     if len(seed) != SEED_BYTES:
         raise InvalidInputError(f"a private key is a seed of {SEED_BYTES} bytes")
-
-
-def _print_seed(tag: str, seed: bytes) -> str:
-    digits = (seed + _check(tag, seed)).hex().upper()
-    return "-".join([tag, *(digits[at : at + 4] for at in range(0, len(digits), 4))])
-
-
-def _parse_seed(tag: str, text: str) -> bytes:
-    found, _, digits = "".join(text.split()).upper().partition("-")
-    try:
-        data = bytes.fromhex(digits.replace("-", ""))
-    except ValueError:
-        data = b""
-    seed, check = data[:SEED_BYTES], data[SEED_BYTES:]
-    if found != tag or len(seed) != SEED_BYTES or check != _check(tag, seed):
-        raise InvalidInputError(
-            f"this is not a key that begins with {tag}", fix="compare it with the printed sheet"
-        )
-    return seed
-
-
-def _check(tag: str, seed: bytes) -> bytes:
-    return hashlib.sha256(tag.encode() + seed).digest()[:4]

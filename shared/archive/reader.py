@@ -17,6 +17,7 @@ from shared.archive.envelopes import (
 )
 from shared.archive.errors import TrailerMismatchError, TruncatedError, UnsupportedError
 from shared.archive.frames import (
+    MAX_FRAME_BYTES,
     TRAILER_BYTES,
     ContentHeader,
     Preamble,
@@ -37,7 +38,6 @@ from shared.archive.objects import (
 from shared.archive.sealing import OpeningStream
 from shared.stores.base import Store
 
-_MAX_FRAME = 16 << 20
 _AHEAD = 2  # frames being unpacked while another is given out
 
 
@@ -57,7 +57,7 @@ async def read_archive(
     async with aclosing(data), aclosing(tables):
         content = _Content(data)
         header = decode_header(await content.preamble(), ContentHeader)
-        if header.frame_bytes > _MAX_FRAME:
+        if header.frame_bytes > MAX_FRAME_BYTES:
             raise UnsupportedError("the archive's frames are larger than this release reads")
         async for raw in _unpacked(content, header, tables):
             yield raw

@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,10 @@ from shared.archive.errors import TruncatedError
 from shared.archive.header import Role
 from shared.archive.reader import open_envelope, read_log
 from shared.archive.sealing import OpeningStream, sealed_size
-from shared.errors import PlatformError
+from shared.errors import InvalidInputError, PlatformError
 from shared.faults import no_point
 from shared.stores import Local
+from shared.stores.base import AccessDeniedError
 from tests.support.archives import (
     RECIPIENT,
     RECOVERY,
@@ -334,6 +336,43 @@ async def test_no_secret_is_shown_or_stored_in_clear(tmp_path: Path) -> None:
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert not re.search(rb"canary|c{32}|63{32}", stored)
     assert "canary" not in repr(plan)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"backup_id": "a.b"},
+        {"backup_id": "../x"},
+        {"attempt": ""},
+        {"recipients": ()},
+        {"chain_secret": b"short"},
+        {"volume_bytes": 0},
+        {"frame_bytes": 1 << 30},
+    ],
+)
+def test_a_plan_that_could_only_fail_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+        make_plan(**wrong)
+
+
+class Sticky(Local, tag="sticky"):
+    """A store that will not delete one of the objects."""
+
+    async def delete(self, key: str) -> None:
+        if key.endswith("data.0"):
+            raise AccessDeniedError("no")
+        await super().delete(key)
+
+
+async def test_one_object_that_cannot_be_deleted_keeps_no_other(tmp_path: Path) -> None:
+    async def point(name: str) -> None:
+        if name == "manifest-written":
+            raise DumpToolError("the very end")
+
+    with pytest.raises(DumpToolError, match="very end"):
+        await write(Sticky(root=str(tmp_path)), b"x", point=point)
+
+    assert files(tmp_path) == ["data.0"]
 
 
 def test_an_object_is_only_a_little_larger_than_its_content() -> None:
