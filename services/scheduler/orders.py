@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,8 +33,10 @@ from shared.messages.orders import DiscoverServer, OrderSecrets, RunBackup, RunR
 from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
 from shared.messages.values import ArchiveFacts
 from shared.stores import open_store
+from shared.stores.base import StoreUnreachableError
 
 ACTOR = "service:scheduler"
+STORE_ANSWERS_S = 30.0
 
 VALID_FOR = {
     "backup": timedelta(hours=24),
@@ -126,7 +129,12 @@ class Orders:
         self, secrets: OrderSecrets, store: StoreSetting, prefix: str
     ) -> OrderSecrets:
         config = await open_store_config(self._vault, store)
-        key = await open_envelope(open_store(msgspec.json.encode(config)), prefix, self._kek)
+        opened = open_store(msgspec.json.encode(config))
+        try:
+            async with asyncio.timeout(STORE_ANSWERS_S):
+                key = await open_envelope(opened, prefix, self._kek)
+        except TimeoutError:
+            raise StoreUnreachableError("the store does not answer") from None
         return msgspec.structs.replace(secrets, store=config, archive_key=key)
 
     async def _about_server(

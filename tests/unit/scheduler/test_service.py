@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from services.launcher.ports import free_port
 from services.scheduler.abandonment import WORKER_GONE, WORKERLESS_S
 from services.scheduler.patience import GIVE_UP_S
 from services.scheduler.service import CHECKPOINT_EVERY_S, LOOK_EVERY_S, SEND_AGAIN_S
@@ -445,3 +446,58 @@ async def test_an_idle_scheduler_appends_nothing(world: World) -> None:
         assert await world.look() == LOOK_EVERY_S
 
     assert len(world.deliveries(EVENTS)) == before
+
+
+async def test_an_order_that_was_lost_is_sent_again(world: World) -> None:
+    await world.request_backup()
+    await world.look()
+    (lost,) = world.orders(RunBackup)
+    del world.bus.server.streams[COMMANDS]
+
+    world.clock.pass_s(SEND_AGAIN_S)
+    await world.look()
+
+    assert [order.id for order in world.orders(RunBackup)] == [lost.id]
+
+
+async def test_a_test_that_no_worker_answers_ends_with_a_problem(world: World) -> None:
+    request = await world.request_test()
+    await world.look()
+
+    world.clock.pass_s(90)
+    await world.look()
+
+    (tested,) = world.said(ServerTested)
+    assert (tested.run_id, tested.caused_by) == (request.run_id, request.id)
+    assert tested.problem is not None
+    assert tested.problem.code == "run.never_begun"
+
+
+async def test_a_backup_that_no_worker_begins_in_a_day_ends_failed(world: World) -> None:
+    request = await world.request_backup()
+    await world.look()
+
+    world.clock.pass_s(24 * 3600 + 60)
+    await world.look()
+
+    (failed,) = world.said(BackupFailed)
+    assert (failed.run_id, failed.problem.code) == (request.run_id, "run.never_begun")
+    assert await world.state.open_runs() == []
+
+
+async def test_a_store_that_stays_away_fails_the_restore_in_the_end(
+    world: World, tmp_path: Path
+) -> None:
+    request = await world.request_restore(backup_of(world, await archived(world, tmp_path)))
+    away = {"kind": "s3", "bucket": "backups", "access_key_id": "a", "secret_access_key": "b"}
+    main = world.state.stores["main"]
+    away["endpoint"] = f"https://127.0.0.1:{free_port()}"
+    world.state.stores["main"] = msgspec.structs.replace(main, store=away)
+    await world.look()
+    assert world.said(RestoreFailed) == world.said(RunDispatched) == []
+
+    world.clock.pass_s(GIVE_UP_S)
+    await world.look()
+
+    (failed,) = world.said(RestoreFailed)
+    assert (failed.run_id, failed.problem.code) == (request.run_id, "store.unreachable")
