@@ -215,6 +215,7 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait([running])
+        running.exception()  # seen, and of no more interest
         raise
     except OSError as error:
         raise _named(error) from error

@@ -129,7 +129,7 @@ class S3(
                 yield piece
         finally:
             ahead.cancel()
-            await asyncio.wait([ahead])
+            await asyncio.gather(ahead, return_exceptions=True)
 
     async def size(self, key: str) -> int:
         return await self._size(self._path(key))
