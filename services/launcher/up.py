@@ -81,6 +81,17 @@ async def running(
                 await _stop(servers)
 
 
+@asynccontextmanager
+async def servers_alone(installation: Installation) -> AsyncIterator[None]:
+    """NATS and PostgreSQL without any service, for the block."""
+    async with asyncio.TaskGroup() as group:
+        servers = await _start_servers(installation, group)
+        try:
+            yield
+        finally:
+            await _stop(servers)
+
+
 async def _start_servers(
     installation: Installation, group: asyncio.TaskGroup
 ) -> list[asyncio.Task[None]]:

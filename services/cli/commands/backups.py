@@ -1,0 +1,133 @@
+"""Backups and restores."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from services.cli.client import Client, connected
+from services.cli.errors import BadArgumentError
+from services.cli.output import Output, note, show, show_one
+from services.cli.waiting import ended
+
+COLUMNS = ("id", "database_name", "status", "proof", "stored_bytes", "requested_at")
+Wait = Annotated[bool, Parameter(help="Wait until it ends; exit code 1 unless it completed")]
+Key = Annotated[str | None, Parameter(help="Sent twice, the same key creates one backup")]
+
+
+async def run(  # noqa: PLR0913 - an argument per option
+    server: str,
+    database: str,
+    *,
+    store: str | None = None,
+    endpoint: str | None = None,
+    note_text: Annotated[str, Parameter(name="--note")] = "",
+    key: Key = None,
+    wait: Wait = False,
+    output: Output = None,
+) -> None:
+    """Back up a database now: holdfast backup run shop orders --wait"""
+    async with connected() as client:
+        found = await client.named("/servers", server)
+        body = {
+            "database": _reference(found, database, endpoint),
+            "store_id": (await _store(client, store))["id"],
+            "note": note_text,
+        }
+        backup = await client.post("/backups", body, key=key)
+        if wait:
+            await ended(client, backup["run_id"])
+            backup = await client.get(f"/backups/{backup['id']}")
+            backup.pop("archive", None)
+        show_one(backup, output)
+
+
+async def list_backups(
+    *, status: str | None = None, limit: int = 50, output: Output = None
+) -> None:
+    """List backups, the newest first."""
+    async with connected() as client:
+        query = {"status": status} if status else {}
+        show(await client.every("/backups", limit=limit, **query), COLUMNS, output)
+
+
+async def show_backup(backup_id: str, *, output: Output = None) -> None:
+    """Show one backup with what is known of its archive."""
+    async with connected() as client:
+        show_one(await client.get(f"/backups/{backup_id}"), output)
+
+
+async def delete(
+    backup_id: str, *, yes: Annotated[bool, Parameter(help="Do not ask")] = False
+) -> None:
+    """Delete a backup for ever."""
+    if not yes and not _agreed(f"Delete backup {backup_id} for ever?"):
+        raise BadArgumentError("not deleted", fix="answer yes, or say --yes")
+    async with connected() as client:
+        await client.delete(f"/backups/{backup_id}")
+    note("The backup will be deleted.")
+
+
+async def restore(  # noqa: PLR0913 - an argument per option
+    backup_id: str,
+    *,
+    to: Annotated[str, Parameter(help="The new database's name; it must not exist")],
+    server: Annotated[str | None, Parameter(help="By default where it came from")] = None,
+    endpoint: str | None = None,
+    reason: Annotated[str, Parameter(help="Stays in the audit log")] = "",
+    wait: Wait = False,
+    output: Output = None,
+) -> None:
+    """Restore a backup into a new database: holdfast restore run ID --to orders_again --wait"""
+    async with connected() as client:
+        backup = await client.get(f"/backups/{backup_id}")
+        found = await client.named("/servers", server or backup["server_id"])
+        same = server is None and endpoint is None
+        at = backup["endpoint"] if same else endpoint
+        body = {"target": _reference(found, to, at), "reason": reason}
+        made = await client.post(f"/backups/{backup_id}/restore", body)
+        if wait:
+            await ended(client, made["run_id"])
+            made = await client.get(f"/restores/{made['id']}")
+        show_one(made, output)
+
+
+def _agreed(question: str) -> bool:
+    return sys.stdin.isatty() and input(f"{question} (yes/no) ") == "yes"
+
+
+def _reference(server: dict[str, Any], database: str, endpoint: str | None) -> dict[str, Any]:
+    names = [point["name"] for point in server["endpoints"]]
+    if endpoint is None and len(names) > 1:
+        raise BadArgumentError(
+            f"{server['name']} has several endpoints", fix=f"say --endpoint: {', '.join(names)}"
+        )
+    return {"server_id": server["id"], "endpoint": endpoint or names[0], "name": database}
+
+
+async def _store(client: Client, name: str | None) -> dict[str, Any]:
+    if name is not None:
+        return await client.named("/stores", name)
+    stores = await client.every("/stores")
+    if len(stores) != 1:
+        raise BadArgumentError(
+            "there is no store" if not stores else "there are several stores",
+            fix="say which one by --store, or add one by `holdfast store add`",
+        )
+    only: dict[str, Any] = stores[0]
+    return only
+
+
+def register(app: App) -> None:
+    """Add the commands of this file."""
+    backups = App(name="backup", help="Backups.")
+    backups.command(run)
+    backups.command(list_backups, name="list")
+    backups.command(show_backup, name="show")
+    backups.command(delete)
+    restores = App(name="restore", help="Restores.")
+    restores.command(restore, name="run")
+    app.command(backups)
+    app.command(restores)

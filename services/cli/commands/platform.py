@@ -1,0 +1,117 @@
+"""The platform itself: start it, look at it, mend it."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import aiohttp
+import msgspec
+from cyclopts import App, Parameter
+
+from services.cli.errors import OK, UNREACHABLE, BadArgumentError, UnreachableError
+from services.cli.output import Output, format_of, note, show_one
+from services.cli.profile import Profile
+from services.launcher.directory import DataDirectory
+from shared.keys.files import KeyFolder
+from shared.keys.sheet import recovery_sheet as sheet_of
+
+Service = Literal[
+    "auditor",
+    "executor",
+    "gateway",
+    "health",
+    "notifier",
+    "retention",
+    "scheduler",
+    "storage",
+]
+SheetFile = Annotated[
+    Path | None, Parameter(name="--file", help="Write it there (0600) instead of to stdout")
+]
+
+
+def up() -> int:
+    """Run the whole platform on this machine, until Ctrl-C."""
+    from services.launcher.up import run_up
+
+    return run_up(_home())
+
+
+def demo() -> int:
+    """See it work: back up, kill, restore, tamper, prove. JSON=1 for one JSON line."""
+    from services.cli.demo.story import run_demo
+
+    return run_demo(_home())
+
+
+def serve(service: Service) -> None:
+    """Run one service in this process, configured by its environment."""
+    sys.argv = [f"holdfast serve {service}"]
+    runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=True)
+
+
+async def status(*, output: Output = None) -> int:
+    """Say whether the platform is ready, and what each of its parts says."""
+    url = Profile(os.environ).url()
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as response:
+            said = msgspec.json.decode(await response.read())
+    except aiohttp.ClientConnectionError as error:
+        raise UnreachableError(f"no answer from {url}") from error
+    if format_of(output) == "json":
+        show_one({"url": url, **said}, output)
+    else:
+        show_one({"url": url, "ready": said["ready"], **said["checks"]}, output)
+    return OK if said["ready"] else UNREACHABLE
+
+
+def rebuild(*, from_stream: bool = False) -> int:
+    """Make the read models anew from the copy of the log; --from-stream: from the stream itself."""
+    return _auditor(["rebuild", *(["--from-stream"] if from_stream else [])])
+
+
+def repair() -> int:
+    """Re-create a damaged event stream from its copy in Postgres; nothing is lost."""
+    return _auditor(["repair"])
+
+
+def recovery_sheet(*, file: SheetFile = None, form: Literal["text", "json"] = "text") -> int:
+    """Print every key of this installation, to keep on paper away from it."""
+    sheet = sheet_of(KeyFolder(_home().keys))
+    text = sheet.json().decode() + "\n" if form == "json" else sheet.text()
+    if file is None:
+        print(text, end="")
+        return OK
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise BadArgumentError(f"{file} cannot be written: {error.strerror}") from error
+    with os.fdopen(descriptor, "w") as paper:
+        paper.write(text)
+    note(f"Written to {file}. Print it, then delete the file.")
+    return OK
+
+
+def _home() -> DataDirectory:
+    return DataDirectory.from_environment(os.environ)
+
+
+def _auditor(arguments: list[str]) -> int:
+    """Run a command of the auditor: against the servers of the environment, else the embedded."""
+    if os.environ.get("NATS_URL"):
+        argv = [sys.executable, "-m", "services.auditor", *arguments]
+        return subprocess.run(argv, check=False).returncode
+    from services.launcher.maintenance import run_auditor
+
+    return run_auditor(_home(), arguments)
+
+
+def register(app: App) -> None:
+    """Add the commands of this file."""
+    for command in (up, demo, serve, status, rebuild, repair, recovery_sheet):
+        app.command(command)

@@ -1,0 +1,62 @@
+"""Stores and policies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from services.cli.client import connected
+from services.cli.commands.servers import Secrets
+from services.cli.output import Output, show, show_one
+from services.cli.plugins import config_of
+
+Settings = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative="", help="A setting of the store, as root=/backups"),
+]
+
+
+async def add_store(
+    name: str,
+    *,
+    kind: str = "local",
+    settings: Settings = (),
+    secrets: Secrets = (),
+    output: Output = None,
+) -> None:
+    """Register a store: holdfast store add cellar --kind local --set root=/backups"""
+    async with connected() as client:
+        body = {"name": name, "store": await config_of(client, "store", kind, settings, secrets)}
+        show_one(await client.post("/stores", body), output)
+
+
+async def list_stores(*, output: Output = None) -> None:
+    """List the stores."""
+    async with connected() as client:
+        show(await client.every("/stores"), ("id", "name", "tier", "store", "version"), output)
+
+
+async def add_policy(name: str, *, keep_last: int, output: Output = None) -> None:
+    """Make a policy that keeps the newest good backups of a database."""
+    async with connected() as client:
+        body = {"name": name, "keep_last": keep_last}
+        show_one(await client.post("/policies", body), output)
+
+
+async def list_policies(*, output: Output = None) -> None:
+    """List the policies."""
+    async with connected() as client:
+        show(await client.every("/policies"), ("id", "name", "keep_last", "version"), output)
+
+
+def register(app: App) -> None:
+    """Add the commands of this file."""
+    stores = App(name="store", help="The places where archives live.")
+    stores.command(add_store, name="add")
+    stores.command(list_stores, name="list")
+    policies = App(name="policy", help="What to keep.")
+    policies.command(add_policy, name="add")
+    policies.command(list_policies, name="list")
+    app.command(stores)
+    app.command(policies)
