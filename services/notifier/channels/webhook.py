@@ -7,6 +7,7 @@ import base64
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
@@ -80,7 +81,7 @@ class Webhook(
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 addresses = await self._addresses(allow_loopback=allow_loopback)
-                async with self._session(addresses) as session:
+                async with await self._session(addresses) as session:
                     await self._post(session, note)
         except TimeoutError as error:
             raise NotAcceptedError(f"no answer within {_TIMEOUT_S:.0f} seconds") from error
@@ -103,23 +104,21 @@ class Webhook(
             host, port, allow_private=self.allow_private, allow_loopback=allow_loopback
         )
 
-    def _session(self, addresses: Addresses) -> aiohttp.ClientSession:
+    async def _session(self, addresses: Addresses) -> aiohttp.ClientSession:
         import aiohttp  # as above
 
         from services.notifier.channels.pinned import Pinned
 
+        encrypted = self.url.startswith("https:")
         connector = aiohttp.TCPConnector(
-            resolver=Pinned(addresses), use_dns_cache=False, ssl=self._trust(), force_close=True
+            resolver=Pinned(addresses),
+            use_dns_cache=False,
+            force_close=True,
+            ssl=await asyncio.to_thread(_trust, self.ca_certificate) if encrypted else True,
         )
         return aiohttp.ClientSession(
             connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
         )
-
-    def _trust(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cadata=self.ca_certificate or None)
-        except (ssl.SSLError, ValueError) as error:
-            raise ChannelSettingsError("the CA certificate cannot be read") from error
 
     async def _post(self, session: aiohttp.ClientSession, note: Note) -> None:
         body = msgspec.json.encode({**note.event, "text": note.text})
@@ -140,6 +139,15 @@ class Webhook(
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": Signer(self.secret).sign(str(note.id), at, body.decode()),
         }
+
+
+@lru_cache(maxsize=64)
+def _trust(ca_certificate: str) -> ssl.SSLContext:
+    """Kept, because to read the system's authorities takes tens of milliseconds."""
+    try:
+        return ssl.create_default_context(cadata=ca_certificate or None)
+    except (ssl.SSLError, ValueError) as error:
+        raise ChannelSettingsError("the CA certificate cannot be read") from error
 
 
 def _judge(status: int, retry_after: str | None) -> None:

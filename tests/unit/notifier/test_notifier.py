@@ -11,9 +11,11 @@ import pytest
 
 from services.notifier.service import Notifier
 from services.notifier.slots import SLOTS
+from shared.bus import Appended, Expect
 from shared.bus.memory import MemoryBus, MemoryServer
 from shared.bus.redelivery import Redelivery
-from shared.messages.base import consequence
+from shared.errors import UnavailableError
+from shared.messages.base import Fact, Order, Setting, consequence
 from shared.messages.facts import NotificationFact, NotificationFailed, NotificationSent
 from shared.messages.settings import ChannelSetting, SettingRemoved
 from shared.plugins import announced
@@ -204,9 +206,9 @@ async def test_a_hanging_receiver_holds_up_no_other(bus: MemoryBus, receiver: Re
         await subscribe(bus, "one", receiver.url)
 
         async with notifying(bus.server):
-            for _ in range(20):
+            for _ in range(10):
                 await bus.append(make_failed())
-            await eventually(lambda: len(receiver.heard) == 20, within=4)
+            await eventually(lambda: len(receiver.heard) == 10, within=4)
 
     assert hanging.heard == []
 
@@ -283,3 +285,33 @@ async def test_more_channels_than_slots_are_all_told(bus: MemoryBus, receiver: R
         await asyncio.sleep(0.1)
 
     assert len(set(receiver.ids)) == len(receiver.ids) == count
+
+
+class Cut(MemoryBus):
+    """A bus that is cut off just when a delivery is to be noted, once."""
+
+    cut = False
+
+    async def append(
+        self, message: Fact | Setting | Order, *, expect: Expect | None = None
+    ) -> Appended:
+        if isinstance(message, NotificationSent) and not self.cut:
+            self.cut = True
+            raise UnavailableError("NATS does not answer")
+        return await super().append(message, expect=expect)
+
+
+async def test_a_cut_after_the_receiver_accepted_does_not_send_again(
+    bus: MemoryBus, receiver: Receiver
+) -> None:
+    await subscribe(bus, "one", receiver.url)
+    cut_off = Cut(bus.server, source="notifier", pace=QUICK)
+    notifier = Notifier(cut_off, make_vault(bus), Folded(bus), allow_loopback=True)
+    working = asyncio.create_task(notifier.listen())
+
+    await bus.append(make_failed())
+    await ended(bus)
+    working.cancel()
+
+    assert cut_off.cut
+    assert receiver.requests == 1
