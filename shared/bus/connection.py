@@ -242,7 +242,8 @@ class Connection:
             link.lost.set()
 
         async def error(problem: Exception) -> None:
-            link.hear_error(problem)
+            with suppress(Exception):  # what a callback raises would end nats-py's reading
+                link.hear_error(problem)
 
         options = self._options()
         connecting = asyncio.ensure_future(
@@ -262,6 +263,8 @@ class Connection:
             "servers": [url],
             "name": self._name,
             "allow_reconnect": False,
+            "max_reconnect_attempts": 1,  # of the first connect; `keep` tries again for ever
+            "reconnect_time_wait": 0,
             "connect_timeout": CONNECT_WITHIN_S,
             "ping_interval": PING_EVERY_S,
             "max_outstanding_pings": PINGS_MISSED,

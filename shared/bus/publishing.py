@@ -101,15 +101,16 @@ class Publisher:
         unsure = False
         while True:
             try:
-                if unsure and (seq := await self._find(stream, one, after_seq)) is not None:
-                    return Appended(seq, already=True)
-                if gate is not None:
-                    await gate.passed()
-                ack = await publish(await self._connection.link())
-                return Appended(ack.seq, already=bool(ack.duplicate))
+                async with asyncio.timeout_at(deadline):
+                    if unsure and (seq := await self._find(stream, one, after_seq)) is not None:
+                        return Appended(seq, already=True)
+                    if gate is not None:
+                        await gate.passed()
+                    ack = await publish(await self._connection.link())
+                    return Appended(ack.seq, already=bool(ack.duplicate))
             except APIError as error:
                 return await self._refused(error, stream, one, after_seq)
-            except (NoAnswerError, ConsumerGoneError) as error:
+            except (NoAnswerError, ConsumerGoneError, TimeoutError) as error:
                 unsure = True
                 if asyncio.get_running_loop().time() >= deadline:
                     raise UnavailableError(
