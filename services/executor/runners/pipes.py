@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import termios
+from array import array
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +14,12 @@ from services.executor.runners.base import Bytes
 
 PIECE_BYTES = 1 << 20
 """Also the largest pipe that Linux gives to ordinary users."""
+
+# Tools write a few KiB at a time. Letting the pipe fill for a moment takes less than half the
+# processor time of reading each at once (1.0 s against 2.4 s for 1 GB of pg_dump), and at 1 GB/s
+# this moment fills no more than the pipe.
+_WORTH_READING = 256 << 10
+_FILL_S = 0.001
 
 
 def widen(descriptor: int) -> None:
@@ -35,8 +43,15 @@ class ReadingEnd:
     async def _next(self) -> bytes:
         while True:
             await _ready(self._descriptor, reading=True)
+            if self._waiting() < _WORTH_READING:
+                await asyncio.sleep(_FILL_S)
             with suppress(BlockingIOError):
-                return os.read(self._descriptor, PIECE_BYTES)
+                return os.read(self._descriptor, max(self._waiting(), 1))
+
+    def _waiting(self) -> int:
+        """The bytes in the pipe; reading exactly so many allocates no more than is used."""
+        (count,) = array("i", fcntl.ioctl(self._descriptor, termios.FIONREAD, bytes(4)))
+        return min(count, PIECE_BYTES)
 
     def close(self) -> None:
         """Let a process that still writes see a broken pipe."""

@@ -33,6 +33,7 @@ _SETTINGS = {
     "idle_session_timeout": "0",
     "transaction_timeout": "0",
     "default_transaction_read_only": "off",
+    "max_parallel_workers_per_gather": "0",  # one processor of the customer's server, not all
 }
 _SINCE = {"idle_session_timeout": 14, "transaction_timeout": 17}
 
