@@ -10,7 +10,7 @@ import msgspec
 from nats.js.api import PubAck
 from nats.js.errors import APIError
 
-from shared.bus.base import EVENTS, Appended, Draft, Expect, WrongSequenceError
+from shared.bus.base import COMMANDS, EVENTS, Appended, Draft, Expect, WrongSequenceError
 from shared.bus.connection import Connection, Link
 from shared.bus.errors import BusRefusedError, ConsumerGoneError, NoAnswerError
 from shared.bus.gate import Gate
@@ -98,11 +98,13 @@ class Publisher:
         gate: Gate | None,
     ) -> Appended:
         deadline = asyncio.get_running_loop().time() + WITHIN_S
-        unsure = False
+        # The other streams have no expectations, and their ids are kept for longer than we try.
+        looks, unsure = stream in (EVENTS, COMMANDS), False
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
-                    if unsure and (seq := await self._find(stream, one, after_seq)) is not None:
+                    seq = await self._find(stream, one, after_seq) if unsure and looks else None
+                    if seq is not None:
                         return Appended(seq, already=True)
                     if gate is not None:
                         await gate.passed()
