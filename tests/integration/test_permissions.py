@@ -63,7 +63,9 @@ MAY_SAY: dict[str, set[str]] = {
     "notifier": said("evt", "notification: sent failed")
     | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests"}
     | {"dlq.executor-core-backup", "dlq.retention"},
-    "auditor": said("evt", "log: repaired") | {"ckpt.audit", "$KV.leases.auditor"},
+    "auditor": said("evt", "log: repaired")
+    | {"ckpt.audit", "$KV.leases.auditor", "$KV.keys.x1"}
+    | {f"$KV.keys.worker.{pool}" for pool in POOLS},
     "health": said("evt", "server: health_changed")
     | said("evt", "service: went_down came_back")
     | said("cmd", "server: probe", POOLS)
