@@ -207,7 +207,7 @@ async def test_a_test_reaches_the_pool_at_once(town: Town) -> None:
         async def there() -> list[Delivery]:
             return await orders(town)
 
-        (delivery,) = await eventually(there, within=LOOK_EVERY_S)
+        (delivery,) = await eventually(there, within=3 * LOOK_EVERY_S)
 
     opened = open_as_worker(delivery.message, town.worker_key, ServerSecrets)  # type: ignore[arg-type]  # an order
     assert opened.engines["main"]["password"] == PASSWORD
@@ -260,7 +260,7 @@ async def test_a_run_whose_workers_are_dead_ends_failed_and_the_paused_one_canno
             clock.pass_s(WORKERLESS_S)  # until it has looked twice
             return await town.said(BackupFailed, request.backup_id)
 
-        (fact,) = await eventually(failed, within=4 * LOOK_EVERY_S)
+        (fact,) = await eventually(failed, within=10 * LOOK_EVERY_S)
 
     assert (fact.problem.code, fact.attempt) == ("run.abandoned", 2)
     with pytest.raises(WrongSequenceError):
