@@ -71,11 +71,10 @@ async def measured(url: str, count: int, rounds: int) -> list[tuple[int, float, 
             await bus.append(fact())
 
         for in_flight in (1, IN_FLIGHT):
-            both: list[tuple[float, float]] = []
-            for _ in range(rounds):
-                both.append(
-                    (await rate(ours, count, in_flight), await rate(bare, count, in_flight))
-                )
+            both = [
+                (await rate(ours, count, in_flight), await rate(bare, count, in_flight))
+                for _ in range(rounds)
+            ]
             bus_rate, bare_rate = (statistics.median(side) for side in zip(*both, strict=True))
             found.append((in_flight, bus_rate, bare_rate))
     await client.close()
