@@ -11,6 +11,9 @@ from uuid import uuid4
 
 import pytest
 
+from services.storage.ledger import Ledger
+from services.storage.opening import Desk
+from services.storage.prover import Prover
 from services.storage.service import Storage
 from services.storage.settings import Settings
 from shared.bus.memory import MemoryBus, MemoryServer
@@ -22,7 +25,7 @@ from shared.messages.facts import (
     BackupVerified,
 )
 from shared.plugins import announced
-from shared.stores.base import StoreUnreachableError
+from shared.stores.base import ObjectInfo, StoreUnreachableError
 from shared.stores.local import Local
 from tests.support.waiting import eventually
 from tests.unit.storage.builders import (
@@ -314,3 +317,35 @@ async def test_the_stores_schemas_are_announced(bus: MemoryBus, store: Local) ->
         await eventually(lambda: announced(bus, "store"))
 
     assert {"local", "s3"} <= set(await announced(bus, "store"))
+
+
+BACKUP: list[Said] = []
+
+
+class Vanishing(Local, tag="vanishing"):
+    """A store whose backup expires, and is deleted, while its manifest is read."""
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        if prefix and await self.size(f"{prefix}/manifest"):
+            await BACKUP[0].expired()
+            await self.delete(f"{prefix}/index")
+        async for info in super().list(prefix):
+            yield info
+
+
+async def test_a_backup_that_is_deleted_while_it_is_read_is_not_corrupted(
+    bus: MemoryBus, store: Local
+) -> None:
+    backup = Said(bus)
+    BACKUP[:] = [backup]
+    await backup.requested()
+    await backup.attempted(1)
+    await backup.completed(1, await write_archive(store, backup.id, 1))
+    ledger = Ledger(bus, Folded(bus))
+    desk = Desk(bus, OneStore(Vanishing(root=store.root)), "s1", "r1")
+
+    await Prover(desk, Folded(bus), ledger).prove(0)
+
+    assert not all_of(bus, BackupCorrupted)
+    assert not all_of(bus, BackupVerified)
+    assert f"{backup.id}/1/index" not in await names(store)
