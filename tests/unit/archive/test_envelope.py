@@ -79,6 +79,7 @@ def test_flipped_bits_are_errors() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_every_flipped_bit_is_an_error() -> None:
     flipped_bits(step=1)
 

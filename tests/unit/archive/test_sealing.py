@@ -116,6 +116,7 @@ def test_flips_and_cuts_of_three_chunks_are_errors() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_every_flip_and_cut_of_three_chunks_is_an_error() -> None:
     flips_and_cuts(step=1)
 
