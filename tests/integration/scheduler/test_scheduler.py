@@ -58,9 +58,13 @@ async def scheduler(
             yield task
 
 
-async def request_backup(town: Town) -> BackupRequested:
+async def request_backup(town: Town, name: str = "shop") -> BackupRequested:
     fact = BackupRequested(
-        backup_id=uuid4(), run_id=uuid4(), database=town.database, store_id="main", run_pool="core"
+        backup_id=uuid4(),
+        run_id=uuid4(),
+        database=msgspec.structs.replace(town.database, name=name),
+        store_id="main",
+        run_pool="core",
     )
     await town.gateway.append(fact, expect=Expect(0))
     return fact
@@ -163,12 +167,14 @@ async def archived(town: Town, request: BackupRequested, store_root: Path) -> No
     await complete(town.executor, request, await attempt(town.executor, request))
 
 
-async def request_restore(town: Town, backup_id: UUID) -> tuple[RestoreRequested, int]:
+async def request_restore(
+    town: Town, backup_id: UUID, name: str = "copy"
+) -> tuple[RestoreRequested, int]:
     fact = RestoreRequested(
         restore_id=uuid4(),
         run_id=uuid4(),
         backup_id=backup_id,
-        target=msgspec.structs.replace(town.database, name="copy"),
+        target=msgspec.structs.replace(town.database, name=name),
         run_pool="core",
     )
     return fact, (await town.gateway.append(fact, expect=Expect(0))).seq
