@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from shared.bus.connection import Link
 from shared.bus.errors import BusRefusedError, NoAnswerError
+from shared.bus.link import Link
 
 NANOSECONDS = 1_000_000_000
 CONSUMER_EXISTS = frozenset({10013, 10105, 10148})

@@ -9,7 +9,8 @@ from typing import Any
 from shared.bus import layout
 from shared.bus.api import NANOSECONDS, ApiError, ask_api
 from shared.bus.base import EVENTS
-from shared.bus.connection import BusSettings, Connection, Link
+from shared.bus.connection import BusSettings, Connection
+from shared.bus.link import Link
 from shared.settings import ConfigurationError, load
 
 EXISTS_DIFFERENTLY = 10058

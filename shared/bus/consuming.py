@@ -12,9 +12,10 @@ import structlog
 
 from shared.bus.api import NANOSECONDS, Source, create_consumer
 from shared.bus.base import DLQ, Handler
-from shared.bus.connection import Connection, Link
+from shared.bus.connection import Connection
 from shared.bus.deadletters import dead_letter, original, retry_subject
 from shared.bus.errors import ConsumerGoneError, NoAnswerError
+from shared.bus.link import Link
 from shared.bus.publishing import Publisher, Raw
 from shared.bus.pulling import Pulled, puller
 from shared.bus.redelivery import End, Redelivery, Verdict, handled

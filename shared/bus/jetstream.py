@@ -25,11 +25,12 @@ from shared.bus.base import (
     StreamState,
 )
 from shared.bus.buckets import JetStreamKv
-from shared.bus.connection import BusSettings, Connection, Link
+from shared.bus.connection import BusSettings, Connection
 from shared.bus.consuming import Worker
 from shared.bus.deadletters import retry, waiting
 from shared.bus.errors import NoAnswerError
 from shared.bus.gate import GUARD, Gate
+from shared.bus.link import Link
 from shared.bus.publishing import Publisher, Raw, raw
 from shared.bus.reading import LAST_OF_EACH, Reader, from_seq
 from shared.bus.redelivery import Redelivery

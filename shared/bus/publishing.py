@@ -11,9 +11,10 @@ from nats.js.api import PubAck
 from nats.js.errors import APIError
 
 from shared.bus.base import COMMANDS, EVENTS, Appended, Draft, Expect, WrongSequenceError
-from shared.bus.connection import Connection, Link
+from shared.bus.connection import Connection
 from shared.bus.errors import BusRefusedError, ConsumerGoneError, NoAnswerError
 from shared.bus.gate import Gate
+from shared.bus.link import Link
 from shared.bus.reading import Reader, from_seq
 from shared.bus.subjects import checked_headers, checked_subject, stream_of
 from shared.errors import UnavailableError

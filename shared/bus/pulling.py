@@ -13,8 +13,8 @@ from nats.aio.msg import Msg
 
 from shared.bus.api import NANOSECONDS
 from shared.bus.base import Delivery
-from shared.bus.connection import Link
 from shared.bus.errors import ConsumerGoneError, NoAnswerError
+from shared.bus.link import Link
 
 EXPIRES_S = 5.0
 HEARTBEAT_S = 2.0

@@ -11,8 +11,9 @@ from uuid import uuid4
 
 from shared.bus.api import CONSUMER_EXISTS, NANOSECONDS, ApiError, Source, create_consumer
 from shared.bus.base import Delivery
-from shared.bus.connection import Connection, Link
+from shared.bus.connection import Connection
 from shared.bus.errors import ConsumerGoneError, NoAnswerError
+from shared.bus.link import Link
 from shared.bus.pulling import Puller, puller
 from shared.bus.subjects import checked_subject, common, first_matching
 

@@ -101,7 +101,7 @@ async def test_an_error_of_a_callback_does_not_end_the_connection(
     def fails(*_: object, **__: object) -> None:
         raise ValueError("a log that cannot be written")
 
-    monkeypatch.setattr("shared.bus.connection._log.warning", fails, raising=False)
+    monkeypatch.setattr("shared.bus.link._log.warning", fails, raising=False)
     server.kill9()
     await asyncio.sleep(0.5)
     server.start()
