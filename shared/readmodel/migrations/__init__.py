@@ -8,7 +8,10 @@ import re
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.errors import UnavailableError
 
 LOCK = 7_420_001
 """The advisory lock that lets one process migrate at a time."""
@@ -20,17 +23,24 @@ _ROLE = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
 async def migrate(url: str, *, reader: str | None = None) -> None:
     """Bring the database at `postgresql+asyncpg://...` to this version; safe to call at any time.
 
-    `reader`: an existing role that may read everything but wrapped keys.
+    `reader`: an existing role that may read everything but wrapped keys. Raises UnavailableError
+    while Postgres is away.
     """
     engine = create_async_engine(url, hide_parameters=True)
     try:
-        async with engine.begin() as connection:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-            await connection.run_sync(_upgrade)
-            if reader is not None:
-                await connection.run_sync(_let_read, reader)
+        await _migrate(engine, reader)
+    except (OSError, InterfaceError, OperationalError) as error:
+        raise UnavailableError("Postgres does not answer") from error
     finally:
         await engine.dispose()
+
+
+async def _migrate(engine: AsyncEngine, reader: str | None) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        await connection.run_sync(_upgrade)
+        if reader is not None:
+            await connection.run_sync(_let_read, reader)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -17,8 +17,8 @@ BLOCKS = 3
 
 def blocks(nats: Nats) -> list[Path]:
     """The files that hold the messages of EVENTS, in order."""
-    folder = nats.store / "jetstream" / "$G" / "streams" / "EVENTS" / "msgs"
-    return sorted(folder.glob("*.blk"), key=lambda path: int(path.stem))
+    found = nats.store.glob("jetstream/*/streams/EVENTS/msgs/*.blk")
+    return sorted(found, key=lambda path: int(path.stem))
 
 
 async def fill(house: House) -> list[Fact]:
