@@ -166,6 +166,7 @@ async def scene(bus: Bus, nats: Nats, customer: Postgres) -> AsyncIterator[Scene
         yield Scene(bus, nats, customer, name, QUICK)
 
 
+@pytest.mark.timeout(600)  # thirty-four processes begin; a busy machine takes its time
 async def test_a_worker_killed_at_any_point_costs_an_attempt_and_nothing_else(
     scene: Scene, tmp_path: Path
 ) -> None:
