@@ -48,7 +48,7 @@ def plugin_table() -> str:
     lines = ["| | works today | not yet |", "|---|---|---|"]
     for kind, tags in registries().items():
         planned = [tag for tag in PLANNED[kind] if tag not in tags]
-        cells = (", ".join(f"`{tag}`" for tag in names) or "–" for names in (tags, planned))
+        cells = (", ".join(f"`{tag}`" for tag in names) or "-" for names in (tags, planned))
         lines.append(f"| **{kind}**: {MEANING[kind]} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -24,22 +24,23 @@ class Recovery(msgspec.Struct, frozen=True):
     fingerprint: str
 
     def verify(self, archive: Path) -> bool:
-        """Whether the script accepts every byte of the archive."""
-        return self._run("verify", str(archive)).returncode == 0
+        """Whether the script accepts every byte of the archive; this needs no key."""
+        return self._accepts("verify", str(archive))
 
     def decrypt(self, archive: Path, to: Path) -> bool:
         """Write the dump to a file; False when the script refuses."""
-        return self._run("decrypt", str(archive), "--output", str(to)).returncode == 0
+        return self._accepts(
+            "decrypt", str(archive), "--key-file", str(self.key), "--output", str(to)
+        )
 
-    def _run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        verb, *rest = words
-        argv = [sys.executable, str(SCRIPT), verb, *rest]
-        argv += ["--key-file", str(self.key), "--trust", self.fingerprint]
-        return subprocess.run(argv, capture_output=True, check=False)
+    def _accepts(self, *words: str) -> bool:
+        argv = [sys.executable, str(SCRIPT), *words, "--trust", self.fingerprint]
+        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
-def with_one_bit_flipped(archive: Path, copy: Path) -> Path:
-    """A copy of the archive's folder, with one bit of its data changed in the middle."""
+def with_one_bit_flipped(archive: Path, folder: Path) -> Path:
+    """A copy of the archive below `folder`, with one bit of its data changed in the middle."""
+    copy = folder / archive.parent.name / archive.name
     shutil.copytree(archive, copy)
     volume = copy / "data.0"
     volume.chmod(0o600)
