@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme
 from services.gateway.errors import InputFault
 from services.gateway.once import HEADER
 from services.gateway.problems import MEDIA_TYPE, ProblemDocument
-from services.gateway.representations import Accepted
+from services.gateway.representations import Accepted, Input
 from services.gateway.rights import Right
 
 VERSION = "1.0.0"
@@ -52,6 +53,8 @@ def described(app: Litestar) -> dict[str, Any]:
     schema: dict[str, Any] = msgspec.json.decode(_GENERIC.sub(r"\1Page", text))
     components = schema.setdefault("components", {}).setdefault("schemas", {})
     components.update(_components())
+    for kind in Input.__subclasses__():  # Litestar does not tell that unknown fields are refused
+        components[kind.__name__]["additionalProperties"] = False
     rights = _rights(app)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
@@ -125,3 +128,15 @@ def _accepted() -> dict[str, Any]:
         "description": "Stored, and visible in a moment",
         "content": {"application/json": {"schema": schema}},
     }
+
+
+def _print() -> None:
+    """`python -m services.gateway.openapi > docs/api/openapi.json`."""
+    from services.gateway.app import create_litestar
+
+    document = msgspec.json.encode(described(create_litestar(None)), order="deterministic")
+    sys.stdout.write(msgspec.json.format(document, indent=2).decode() + "\n")
+
+
+if __name__ == "__main__":
+    _print()

@@ -14,8 +14,13 @@ from services.cli.secrets_in import secret
 from services.launcher.directory import DataDirectory
 
 Url = Annotated[str | None, Parameter(help="The gateway; by default the one on this machine")]
-PasswordFile = Annotated[str | None, Parameter(help="File with the password, or - for stdin")]
-TokenFile = Annotated[str | None, Parameter(help="File with the one-time token, or - for stdin")]
+PasswordFile = Annotated[
+    str | None, Parameter(allow_leading_hyphen=True, help="File with the password, or - for stdin")
+]
+TokenFile = Annotated[
+    str | None,
+    Parameter(allow_leading_hyphen=True, help="File with the one-time token, or - for stdin"),
+]
 
 
 async def login(*, email: str, url: Url = None, password_file: PasswordFile = None) -> None:
