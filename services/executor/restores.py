@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -17,7 +18,9 @@ from services.executor.plan import Progress
 from services.executor.progress import RunLog
 from services.executor.runners.base import Workplace
 from services.executor.runs import Worker
+from shared.archive.errors import ObjectChangedError
 from shared.archive.keys import Trust
+from shared.archive.objects import read_small
 from shared.archive.reader import read_archive
 from shared.errors import InvalidInputError
 from shared.faults import Point
@@ -30,6 +33,7 @@ from shared.messages.facts import (
 )
 from shared.messages.orders import RunRestore
 from shared.messages.values import Problem
+from shared.stores import Store
 
 _Fact = TypeVar("_Fact", RestoreAttempted, RestoreCompleted, RestoreFailed, RestoreCancelled)
 
@@ -96,6 +100,7 @@ class RestoreWork:
     async def _restore(self, opened: DataOrder, log: RunLog) -> Restored:
         if opened.archive_key is None:
             raise BadSettingsError("the order holds no key of the archive")
+        await self._require_same_manifest(opened.store)
         archive = read_archive(
             opened.store,
             self.order.prefix,
@@ -111,6 +116,12 @@ class RestoreWork:
             restored = await opened.engine.restore(session, self._target, source, on_line=log.tool)
         await self._tools.point("restored")
         return restored
+
+    async def _require_same_manifest(self, store: Store) -> None:
+        """The log says which archive it was: an older or other one, however genuine, is not it."""
+        manifest = await read_small(store, f"{self.order.prefix}/manifest")
+        if hashlib.sha256(manifest).hexdigest() != self.order.manifest_sha256:
+            raise ObjectChangedError("the manifest is not the one that was written for this backup")
 
     def _fact(self, kind: type[_Fact], cause: UUID, attempt: int, **fields: Any) -> _Fact:
         return kind(

@@ -298,3 +298,18 @@ async def test_a_damaged_archive_restores_nothing(world: World, customer: Postgr
     names = {row["datname"] for row in found}
     assert order.target not in names
     assert not [one for one in names if one.startswith("holdfast-")]
+
+
+async def test_another_genuine_archive_in_the_place_of_the_right_one_restores_nothing(
+    world: World, customer: Postgres
+) -> None:
+    async with database(customer, "create table t ()") as name, world.executor():
+        old = await world.backup(engine_of(customer), name)
+        new = await world.backup(engine_of(customer), name)
+        swapped = msgspec.structs.replace(new, prefix=old.prefix)
+        order = await world.restore_order(engine_of(customer), f"new_{uuid4().hex[:8]}", swapped)
+        await world.bus.append(order)
+        ended = await world.ending(order)
+
+    assert isinstance(ended, RestoreFailed)
+    assert ended.problem.code == "archive.object_changed"
