@@ -31,11 +31,17 @@ def registries() -> dict[str, list[str]]:
     from services.executor.engines import AnyEngine
     from services.executor.runners import AnyRunner
     from services.notifier.channels import AnyChannel
-    from shared.archive.codecs import CODECS
+    from shared.archive.codecs import AnyCodec
     from shared.stores import AnyStore
 
-    unions = {"engine": AnyEngine, "runner": AnyRunner, "store": AnyStore, "channel": AnyChannel}
-    return {kind: _tags(union) for kind, union in unions.items()} | {"codec": sorted(CODECS)}
+    unions = {
+        "engine": AnyEngine,
+        "runner": AnyRunner,
+        "store": AnyStore,
+        "channel": AnyChannel,
+        "codec": AnyCodec,
+    }
+    return {kind: _tags(union) for kind, union in unions.items()}
 
 
 def _tags(union: Any) -> list[str]:

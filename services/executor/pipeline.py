@@ -7,7 +7,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 
 from services.executor.packing import Packing, frames_of
 from services.executor.plan import (
@@ -24,11 +24,8 @@ from shared.archive.frames import ContentHeader, Trailer, encode_preamble
 from shared.archive.header import Role
 from shared.archive.manifest import Body, ObjectRecord, sign_manifest
 from shared.archive.sealing import SealingStream
-from shared.errors import PlatformError
 from shared.faults import Point, no_point
 from shared.stores.base import ObjectDamagedError, Store
-
-_UNDO_S = 30.0
 
 
 async def write_archive(  # noqa: PLR0913 - the seams of the pipeline, each a parameter
@@ -45,18 +42,15 @@ async def write_archive(  # noqa: PLR0913 - the seams of the pipeline, each a pa
 
     `ended()` is awaited once the source is exhausted and raises unless the dump tool ended well.
     `log` is read after the data is stored. `on_progress` is called once a frame (1 MiB raw).
-    On any error or cancellation what was written is deleted again, as far as the store allows,
-    and the error is raised as it came. Nothing is staged on disk; memory stays bounded.
+    After an error or cancellation, raised as it came, finished objects stay: deleting is the
+    storage service's alone, which knows from the log that this attempt counts no more. Nothing
+    is staged on disk; memory stays bounded.
     """
-    writing = _Writing(plan, store, on_progress, point)
     try:
-        return await writing.run(source, ended, log)
-    except BaseException as error:
-        await writing.undo()
-        if isinstance(error, BaseExceptionGroup):
-            first = _first(error)
-            raise first from first.__cause__
-        raise
+        return await _Writing(plan, store, on_progress, point).run(source, ended, log)
+    except BaseExceptionGroup as errors:
+        first = _first(errors)
+        raise first from first.__cause__
 
 
 class _Writing:
@@ -75,7 +69,6 @@ class _Writing:
         self._packing = Packing(plan, self._archive_key, on_progress, point)
         self._log_stream = SealingStream(self._archive_key, Role.LOG, plan.backup_id)
         self._written: list[WrittenObject] = []
-        self._begun: list[str] = []
         self._unchecked: list[WrittenObject] = []
         self._seconds: dict[str, float] = {}
 
@@ -105,19 +98,10 @@ class _Writing:
         await self._point("manifest-written")
         return self._receipt(manifest)
 
-    async def undo(self) -> None:
-        """Delete what this attempt began, the manifest first; the store may be beyond reach."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_UNDO_S):
-                for name in reversed(self._begun):
-                    with suppress(PlatformError):
-                        await self._store.delete(f"{self._plan.prefix}/{name}")
-
     async def _write_streams(
         self, source: Bytes, ended: Callable[[], Awaitable[None]]
     ) -> WrittenObject:
         """Data and index together: the tables leave as they fill, so memory stays bounded."""
-        self._begun.append("index")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._packing.pump(source, ended))
             index = group.create_task(
@@ -139,7 +123,6 @@ class _Writing:
                 number += 1
 
     async def _write(self, name: str, chunks: Bytes) -> WrittenObject:
-        self._begun.append(name)
         stored = await self._store.put(f"{self._plan.prefix}/{name}", chunks)
         written = WrittenObject(name=name, size=stored.size, sha256=stored.sha256)
         self._written.append(written)
