@@ -206,3 +206,29 @@ async def test_a_frozen_worker_that_wakes_after_another_one_changes_nothing(
 
     assert [type(one) for one in facts] == [BackupAttempted, BackupAttempted, BackupCompleted]
     assert ended.attempt == 2
+
+
+@pytest.mark.parametrize("point", ["restore-started", "restored"])
+async def test_a_worker_killed_in_a_restore_leaves_one_whole_database(
+    scene: Scene, tmp_path: Path, point: str
+) -> None:
+    world = World(scene.bus, tmp_path / "world")
+    target = f"restored_{uuid4().hex[:8]}"
+    async with Workers(world, scene).until_the_end() as workers:
+        victim = await workers.start(point, tmp_path / "mark")
+        backup = await world.backup(engine_of(scene.server), scene.name)
+        order = await world.restore_order(engine_of(scene.server), target, backup)
+        await world.bus.append(order)
+        status = await asyncio.wait_for(victim.wait(), 60)
+        await workers.start()
+        ended = await world.ending(order)
+    admin = await asyncpg.connect(scene.server.dsn())
+    found = [row["datname"] for row in await admin.fetch("select datname from pg_database")]
+    await admin.execute(f"drop database {target} with (force)")
+    await admin.close()
+
+    assert status == -signal.SIGKILL
+    assert isinstance(ended, RestoreCompleted), ended
+    assert (ended.attempt, ended.tables) == (2, backup.archive.tables)
+    assert target in found
+    assert not [name for name in found if name.startswith("holdfast-")]
