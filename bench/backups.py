@@ -172,7 +172,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-mb", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options, _ = parser.parse_known_args()
     return 0 if asyncio.run(measure(options.size_mb, options.rounds)) else 1
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import shutil
@@ -23,6 +22,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.figures import report
 from services.executor.pipeline import write_archive
 from services.executor.plan import ArchivePlan, ArchiveReceipt
 from shared.archive.keys import RecipientKey, SigningKey, WorkerIdentity, certify
@@ -136,15 +136,9 @@ def main() -> None:
                 print(f"ours {speeds['ours'][-1]:.0f} theirs {speeds['theirs'][-1]:.0f} MB/s")
                 print(receipt.seconds, f"{receipt.stored_bytes / 1e6:.0f} MB stored")
     mine, other = statistics.median(speeds["ours"]), statistics.median(speeds["theirs"])
-    report("pipeline_mb_per_s", mine, "MB/s", None, ok=True)
-    report("tools_mb_per_s", other, "MB/s", None, ok=True)
-    report("pipeline_ratio", mine / other, "x", 0.9, ok=mine / other >= 0.9)
-
-
-def report(name: str, value: float, unit: str, bar: float | None, *, ok: bool) -> None:
-    """One figure: a JSON line, or a row for people."""
-    figure = {"name": name, "value": round(value, 3), "unit": unit, "bar": bar, "ok": ok}
-    print(json.dumps(figure) if "JSON" in os.environ else figure)
+    report("pipeline_mb_per_s", mine, "MB/s")
+    report("tools_mb_per_s", other, "MB/s")
+    report("pipeline_ratio", mine / other, "x", at_least=0.9)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    options, _ = parser.parse_known_args()
     return 0 if asyncio.run(measure(options.events, options.rounds)) else 1
 
 
