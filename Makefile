@@ -39,12 +39,12 @@ bench: ## measure memory and throughput (JSON=1 for one JSON line per figure)
 
 chaos: ## kill and pause everything for a minute, lose nothing
 	@.ci/setup
-	@$(PYTEST) tests/chaos $(ARGS)
+	@$(PYTEST) tests/chaos -m chaos -s $(ARGS)
 
 soak: ## the full counts of every fault; writes docs/evidence/*.json
 	@.ci/setup
 	@.ci/setup system $(TEST_PROGRAMS)
-	@$(PYTEST) -m soak --timeout 0 $(ARGS)
+	@$(PYTEST) -m soak -s --timeout 0 $(ARGS)
 
 lock: ## write both lock files anew from pyproject.toml
 	@.ci/setup lock

@@ -67,8 +67,9 @@ async def inbox() -> AsyncIterator[Receiver]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the full counts of a soak to `make soak`."""
-    if "soak" not in config.option.markexpr:
-        long = [item for item in items if item.get_closest_marker("soak")]
-        items[:] = [item for item in items if item not in long]
-        config.hook.pytest_deselected(items=long)
+    """Leave the full counts to `make soak`, and the random minute to `make chaos`."""
+    for mark in ("soak", "chaos"):
+        if mark not in config.option.markexpr:
+            long = [item for item in items if item.get_closest_marker(mark)]
+            items[:] = [item for item in items if item not in long]
+            config.hook.pytest_deselected(items=long)
