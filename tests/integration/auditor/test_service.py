@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,10 @@ from shared.bus.base import AUDIT_CKPT
 from shared.bus.jetstream import connect
 from shared.errors import PlatformError, UnavailableError
 from shared.messages.facts import KeyErased, RestoreRequested
-from tests.integration.auditor.house import KEY, House
+from shared.readmodel.migrations import migrate
+from tests.integration.auditor.house import KEY, House, a_house
+from tests.support.nats import Nats
+from tests.support.postgres import postgres_server
 from tests.support.waiting import eventually
 from tests.unit.auditor.events import backup_requested, backup_story, server, shop
 
@@ -175,6 +179,26 @@ async def test_keys_are_mirrored_restored_and_erased(house: House) -> None:
 
         await eventually(restored)
         await eventually(erased)
+
+
+async def test_an_auditor_goes_on_where_it_was_when_postgres_was_killed(
+    nats: Nats, tmp_path: Path
+) -> None:
+    with postgres_server(tmp_path / "postgres", durable=True) as server_of_its_own:
+        url = server_of_its_own.dsn(driver="postgresql+asyncpg")
+        await migrate(url)
+        async with a_house(nats, url) as house, house.auditor() as auditor:
+            await house.trusted()
+            await house.projected((await house.bus.append(server())).seq)
+            for _ in range(2):
+                server_of_its_own.kill9()
+                last = [await house.bus.append(message) for message in backup_story()][-1]
+                await asyncio.to_thread(server_of_its_own.start)
+
+                await house.projected(last.seq, within=20)
+                await house.trusted()
+            assert await house.ask_postgres("SELECT count(*) FROM audit_logs") == last.seq == 9
+            assert not auditor.done()
 
 
 def _leaf(error: BaseException) -> BaseException:
