@@ -1,0 +1,175 @@
+"""The gateway behind granian, and the command line against it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from services.cli.errors import CONFLICT, MISSING, OK, REFUSED, USAGE
+from services.cli.main import run
+from services.gateway.__main__ import listen
+from services.launcher.ports import free_port
+from shared.bus.base import EVENTS
+from shared.messages.facts import BackupRequested, ServerTested
+from tests.integration.gateway.platform import (
+    EMAIL,
+    PASSWORD,
+    Gateway,
+    Platform,
+)
+from tests.integration.gateway.test_backups import completed
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def url(gateway: Gateway) -> AsyncIterator[str]:
+    """Where granian serves the gateway."""
+    port = free_port()
+    deps = msgspec.structs.replace(
+        gateway.deps, settings=msgspec.structs.replace(gateway.deps.settings, gateway_port=port)
+    )
+    serving = asyncio.create_task(listen(deps))
+    address = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient() as client:
+
+        async def lives() -> bool:
+            try:
+                return (await client.get(f"{address}/healthz")).is_success
+            except httpx.TransportError:
+                return False
+
+        await eventually(lives)
+    yield address
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.wait_for(serving, 10)
+
+
+class CommandLine:
+    """Runs commands as a user of this gateway would."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    async def __call__(self, *arguments: str) -> tuple[int, Any]:
+        """The exit code, and stdout as JSON (or stderr where stdout is empty)."""
+        self._capsys.readouterr()
+        code = await asyncio.to_thread(run, arguments)
+        said = self._capsys.readouterr()
+        return code, json.loads(said.out) if said.out else said.err
+
+
+@pytest.fixture
+async def holdfast(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """The command line, signed in."""
+    monkeypatch.setenv("HOLDFAST_URL", url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "nowhere"))
+    password = tmp_path / "password"
+    password.write_text(PASSWORD)
+    holdfast = CommandLine(capsys)
+    code, _ = await holdfast("login", "--email", EMAIL, "--password-file", str(password))
+    assert code == OK
+    return holdfast
+
+
+async def test_every_answer_carries_the_security_headers_and_a_request_id(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as client:
+        for path in ("/healthz", "/api/v1/servers", "/api/v1/nowhere", "/docs", "/"):
+            answer = await client.get(path, headers={"x-request-id": "asked-by-a-test"})
+
+            assert answer.headers["x-request-id"] == "asked-by-a-test"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+            assert "server-timing" not in answer.headers
+
+
+async def test_a_body_that_is_too_large_or_no_json_is_a_problem(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as client:
+        large = await client.post("/api/v1/auth/login", json={"email": "x" * (2 << 20)})
+        broken = await client.post(
+            "/api/v1/auth/login", content=b"{", headers={"content-type": "application/json"}
+        )
+
+    assert (large.status_code, large.json()["code"]) == (413, "input.too_large")
+    assert (broken.status_code, broken.json()["code"]) == (400, "input.invalid")
+
+
+async def test_an_open_event_stream_does_not_hold_up_the_end(url: str, gateway: Gateway) -> None:
+    headers = {"authorization": gateway.client.headers["authorization"]}
+    async with (
+        httpx.AsyncClient(base_url=url, headers=headers) as client,
+        client.stream("GET", "/api/v1/events", timeout=10) as stream,
+    ):
+        lines = stream.aiter_lines()
+        first = [await anext(lines) for _ in range(3)]
+        await gateway.deps.live.close()
+        rest = [line async for line in lines]
+
+    assert "event: ready" in first
+    assert not [line for line in rest if line.startswith("event")]
+
+
+async def test_the_command_line_registers_tests_backs_up_and_waits(
+    holdfast: CommandLine, platform: Platform, gateway: Gateway, tmp_path: Path
+) -> None:
+    password = tmp_path / "secret"
+    password.write_text("canary-9c")
+    store = await holdfast("store", "add", "cellar", "--set", f"root={tmp_path}")
+    server = await holdfast(
+        *("server", "add", "shop", "--set", "host=127.0.0.1", "--set", "port=5432"),
+        *("--set", "user=u", "--set", "tls=off", "--secret", f"password={password}"),
+    )
+    twice = await holdfast("store", "add", "cellar", "--set", f"root={tmp_path}")
+    working = asyncio.create_task(_work(platform, gateway))
+
+    tested = await holdfast("server", "test", "shop")
+    backed_up = await holdfast("backup", "run", "shop", "orders", "--wait")
+    listed = await holdfast("backup", "list")
+
+    await working
+    assert (store[0], server[0], twice[0]) == (OK, OK, CONFLICT)
+    assert "canary" not in json.dumps(server[1])
+    assert (tested[0], tested[1]["versions"]) == (OK, {"main": "16.14"})
+    assert (backed_up[0], backed_up[1]["status"]) == (OK, "completed")
+    assert [item["id"] for item in listed[1]] == [backed_up[1]["id"]]
+
+
+async def test_the_command_line_says_what_is_wrong_with_one_exit_code_each(
+    holdfast: CommandLine, tmp_path: Path
+) -> None:
+    unknown = await holdfast("backup", "run", "nowhere", "orders")
+    setting = await holdfast("store", "add", "x", "--set", "nonsense=1")
+    await holdfast("logout")
+    signed_out = await holdfast("store", "list")
+
+    assert unknown[0] == MISSING
+    assert (setting[0], "root" in setting[1]) == (USAGE, True)
+    assert (signed_out[0], "holdfast login" in signed_out[1]) == (REFUSED, True)
+
+
+async def _work(platform: Platform, gateway: Gateway) -> None:
+    """What a worker does with a test and with a backup."""
+    async for delivery in platform.bus.follow(EVENTS, after_seq=0):
+        message = delivery.message
+        if delivery.subject.startswith("evt.server.test_requested."):
+            said: Any = message
+            await platform.bus.append(
+                ServerTested(
+                    server_id=said.server_id, run_id=said.run_id, versions={"main": "16.14"}
+                )
+            )
+        if isinstance(message, BackupRequested):
+            await gateway.deps.read_model.at_least(delivery.seq)
+            await completed(gateway, str(message.backup_id))
+            return
