@@ -97,6 +97,7 @@ class Packing:
             method=about.method,
             tool=about.tool,
             tool_version=about.tool_version,
+            database=self._plan.database,
         )
         waiting = [encode_preamble(header)]
         while (frame := await self._frames.get()) is not None:

@@ -31,6 +31,7 @@ class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
     backup_id: str
     attempt: str
     about: About
+    database: str = ""
     recipients: tuple[Recipient, ...]
     worker: WorkerIdentity
     passphrase: str | None = None

@@ -93,6 +93,7 @@ class Orders:
         order = RunBackup(
             **head,
             backup_id=request.backup_id,
+            database_id=request.database.id,
             server_id=request.database.server_id,
             database=request.database.name,
             store_id=request.store_id,

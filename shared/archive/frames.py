@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class ContentHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """How the frames are packed, and which tool reads what is in them."""
+    """How the frames are packed, which tool reads what is in them, and whose dump it is."""
 
     codec: str
     frame_bytes: int = FRAME_BYTES
@@ -29,6 +29,7 @@ class ContentHeader(msgspec.Struct, frozen=True, kw_only=True):
     method: str = ""
     tool: str = ""
     tool_version: str = ""
+    database: str = ""
 
 
 class Trailer(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """What was backed up and how. Stands in clear in the store: nothing secret, no personal data.
 
+    So `database_id` is opaque; the database's name stands in the encrypted header of `data`.
     `consistency_point` is the engine's own word (an LSN, a binlog position, a snapshot name).
     """
 
@@ -30,7 +31,6 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     tool_version: str = ""
     server_version: str = ""
     database_id: str = ""
-    database: str = ""
     consistency_point: str = ""
     created_at: datetime | None = None
     chain: str = ""

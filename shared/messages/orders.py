@@ -27,6 +27,7 @@ class RunBackup(Order, frozen=True, kw_only=True):
     """Dump `database` and write an archive under `<store prefix>/<backup_id>/<attempt>/`."""
 
     backup_id: UUID
+    database_id: UUID
     server_id: UUID
     database: str
     store_id: str

@@ -98,6 +98,7 @@ class World:
             not_after=now() + timedelta(hours=1),
             sealed="",
             backup_id=uuid4(),
+            database_id=uuid4(),
             server_id=uuid4(),
             database=database,
             store_id="store-1",

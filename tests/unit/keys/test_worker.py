@@ -27,6 +27,7 @@ def sealed_order() -> RunBackup:
         not_after=now() + timedelta(hours=1),
         sealed="",
         backup_id=uuid4(),
+        database_id=uuid4(),
         server_id=uuid4(),
         database="shop",
         store_id="main",
