@@ -19,6 +19,7 @@ from shared.audit.note import timestamp
 
 _LASTING = "Nats-Msg-Id"
 _SUBJECT_PARTS = {"cfg": 3, "evt": 5}
+_headers = json.JSONEncoder(sort_keys=True, separators=(",", ":"), check_circular=False)
 
 
 class Leaf(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +62,7 @@ def lasting(headers: Mapping[str, str]) -> dict[str, str]:
 
 def packed(headers: Mapping[str, str]) -> bytes:
     """The headers as event_log keeps them and as they are hashed."""
-    return json.dumps(headers, sort_keys=True, separators=(",", ":")).encode()
+    return _headers.encode(headers).encode()
 
 
 def event_hash(subject: str, headers: Mapping[str, str], data: bytes) -> bytes:

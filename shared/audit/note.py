@@ -64,8 +64,8 @@ def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
 
 
 def timestamp(at: datetime) -> str:
-    """RFC 3339 in UTC, to the microsecond, always of one length."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """RFC 3339, to the microsecond, always of one length; `at` must be in UTC."""
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def open_note(note: str, origin: str, public: bytes) -> Checkpoint:
