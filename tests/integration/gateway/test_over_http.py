@@ -40,13 +40,14 @@ async def url(gateway: Gateway) -> AsyncIterator[str]:
     address = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient() as client:
 
-        async def lives() -> bool:
-            try:
-                return (await client.get(f"{address}/healthz")).is_success
-            except httpx.TransportError:
-                return False
+        async def lives() -> dict[str, str]:
+            with suppress(httpx.TransportError):
+                answer: dict[str, str] = (await client.get(f"{address}/healthz")).json()
+                return answer
+            return {}
 
-        await eventually(lives)
+        said: dict[str, str] = await eventually(lives)
+        assert said == {"status": "ok"}
     yield address
     serving.cancel()
     with suppress(asyncio.CancelledError):
