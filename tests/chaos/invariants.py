@@ -97,6 +97,12 @@ def ended_once(said: list[AnyMessage]) -> list[str]:
     return faults
 
 
+def endings(said: list[AnyMessage]) -> Counter[str]:
+    """How often backups and restores ended, and how."""
+    ends = BACKUP_ENDINGS + RESTORE_ENDINGS
+    return Counter(type(one).__name__ for one in said if isinstance(one, ends))
+
+
 async def nothing_runs(house: Installed) -> list[str]:
     """I3, seen from the read model: no run is under way."""
     rows = await house.rows("select id, kind, status from runs where ended_at is null")

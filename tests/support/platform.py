@@ -90,9 +90,9 @@ class Installed:
     async def ended(self, run_id: str, *, within_s: float = 60.0) -> dict[str, Any]:
         """A run once it has ended, however it did."""
 
-        async def run() -> dict[str, Any] | None:
+        async def run() -> dict[str, Any]:
             found = await self.api.get(f"/runs/{run_id}")
-            return found if found["status"] in {"completed", "failed", "cancelled"} else None
+            return found if found["status"] in {"completed", "failed", "cancelled"} else {}
 
         return await eventually(run, within=within_s, what=f"the run {run_id} ends")
 
