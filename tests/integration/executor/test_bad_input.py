@@ -30,7 +30,7 @@ from tests.support.postgres import Postgres, postgres_server
 from tests.support.s3 import rclone_s3
 from tests.support.waiting import eventually
 
-BIG = "create table big as select i, repeat(md5(i::text), 10) t from generate_series(1, 30000) i"
+BIG = "create table big as select i, repeat(md5(i::text), 10) t from generate_series(1, 200000) i"
 TOOL = """#!/bin/sh
 if [ "$1" = --version ]; then echo "pg_dump (PostgreSQL) 16.14"; exit; fi
 {script}
