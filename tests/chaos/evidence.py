@@ -39,9 +39,9 @@ def versions() -> dict[str, str]:
 class Evidence:
     """The record of one soak. `counts` and `failures` are filled in by the test."""
 
-    def __init__(self, name: str, seed: int, rounds: int) -> None:
+    def __init__(self, name: str, seed: int, rounds: int, test: str) -> None:
         self._name, self._seed = name, seed
-        self._command = f"CHAOS_SEED={seed} CHAOS_ROUNDS={rounds} make soak ARGS=tests/chaos"
+        self._command = f"CHAOS_SEED={seed} CHAOS_ROUNDS={rounds} make soak ARGS='{test}'"
         self._started, self._began = datetime.now(UTC), time.monotonic()
         self.counts: dict[str, int] = {}
         self.failures: list[str] = []

@@ -262,8 +262,10 @@ async def test_a_run_killed_at_any_point_completes_by_a_later_attempt_and_is_equ
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-async def test_each_point_many_times(tmp_path: Path, seed: int, rounds: int) -> None:
-    record = Evidence("kill-points", seed, rounds)
+async def test_each_point_many_times(
+    tmp_path: Path, seed: int, rounds: int, request: pytest.FixtureRequest
+) -> None:
+    record = Evidence("kill-points", seed, rounds, request.node.nodeid)
     try:
         for number in range(rounds):
             folder = tmp_path / str(number)

@@ -121,8 +121,11 @@ async def test_a_gateway_killed_between_append_and_answer_makes_nothing_twice(
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("name", SERVERS)
-async def test_each_server_many_times(tmp_path: Path, seed: int, rounds: int, name: str) -> None:
-    record, random = Evidence(f"kill-{name}", seed, rounds), Random(seed)
+async def test_each_server_many_times(
+    tmp_path: Path, seed: int, rounds: int, name: str, request: pytest.FixtureRequest
+) -> None:
+    record = Evidence(f"kill-{name}", seed, rounds, request.node.nodeid)
+    random = Random(seed)
     try:
         for first in range(0, rounds, KILLS_OF_ONE):
             folder = tmp_path / str(first)
@@ -142,9 +145,9 @@ async def test_each_server_many_times(tmp_path: Path, seed: int, rounds: int, na
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 async def test_the_gateway_between_append_and_answer_many_times(
-    tmp_path: Path, seed: int, rounds: int
+    tmp_path: Path, seed: int, rounds: int, request: pytest.FixtureRequest
 ) -> None:
-    record = Evidence("kill-gateway-appended", seed, rounds)
+    record = Evidence("kill-gateway-appended", seed, rounds, request.node.nodeid)
     try:
         for first in range(0, rounds, KILLS_OF_ONE):
             folder = tmp_path / str(first)
