@@ -50,6 +50,8 @@ POINTS = (
 RESTORE_POINTS = ("restore-started", "restored")
 OF_LARGE_ARCHIVES = {"volume-rolled"}
 S3_POINTS = ("mid-data", "data-written", "manifest-written")
+# Frozen with half an archive written, and with nothing left to do but to say that it is complete.
+FREEZES = ("stop:mid-data", "stop:before-ending-said")
 FROZEN_S = 60.0
 TABLE = "create table big as select i, repeat(md5(i::text), 10) t from generate_series(1, 12000) i"
 SETTINGS = {
@@ -162,12 +164,12 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
 
 
 async def all_points(scene: Scene, random: Random) -> list[str]:
-    """Kill at each point, freeze once; the faults found afterwards, in words."""
+    """Kill at each point, freeze at two; the faults found afterwards, in words."""
     local = [*POINTS]
     random.shuffle(local)
     await scene.strike(S3_POINTS, scene.s3_id)
-    await scene.strike(("stop:mid-data",), scene.local_id)
-    frozen, frozen_at = scene.victims[-1], time.monotonic()
+    await scene.strike(FREEZES, scene.local_id)
+    frozen, frozen_at = scene.victims[-len(FREEZES) :], time.monotonic()
     await scene.strike(tuple(local), scene.local_id)
     await scene.strike_restores()
     parallel = {"PARALLEL_BACKUPS": "4", "PARALLEL_RESTORES": "4"}
@@ -175,7 +177,8 @@ async def all_points(scene: Scene, random: Random) -> list[str]:
     try:
         runs = await scene.ended()
         await asyncio.sleep(max(0.0, frozen_at + FROZEN_S - time.monotonic()))
-        frozen.child.send(signal.SIGCONT)
+        for victim in frozen:
+            victim.child.send(signal.SIGCONT)
         differing = await restored(scene)
         await scene.cleaned()
         return [*(await judged(scene, runs)), *differing]
