@@ -16,6 +16,7 @@ from services.gateway.injection import Deps
 from services.gateway.openapi import described
 from services.gateway.rights import Right
 from shared.bus.base import EVENTS
+from shared.bus.gate import GUARD, closed, says_ok
 from shared.errors import PlatformError
 
 CHECK_WITHIN_S = 2.0
@@ -37,7 +38,7 @@ async def healthz() -> dict[str, str]:
 
 @get("/readyz", opt={"right": Right.PUBLIC}, tags=["system"], operation_id="readyz")
 async def readyz(deps: Deps) -> Response[Readiness]:
-    """The gateway reaches NATS, the read model and the auditor that guards the log."""
+    """The gateway reaches NATS and the read model, and the auditor allows it to write."""
     names = ("nats", "read_model", "auditor")
     said = await asyncio.gather(
         _checked(deps.bus.state(EVENTS)),
@@ -50,7 +51,9 @@ async def readyz(deps: Deps) -> Response[Readiness]:
 
 
 async def _guarded(deps: Dependencies) -> None:
-    await deps.bus.ask("ask.auditor.guard")
+    """Raise unless facts and settings may be written now."""
+    if not says_ok(await deps.bus.ask(GUARD)):
+        raise closed()
 
 
 async def _checked(check: Awaitable[Any]) -> str:

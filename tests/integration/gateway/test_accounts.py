@@ -16,6 +16,7 @@ from services.gateway.claims import taking
 from services.gateway.sessions import LONGEST
 from shared.bus import Draft, Expect
 from shared.bus.base import EVENTS
+from shared.bus.gate import GUARD, Guarded
 from shared.messages.values import Role
 from tests.integration.gateway.platform import EMAIL, ORIGIN, PASSWORD, TOKEN, Gateway, Platform
 
@@ -220,3 +221,23 @@ async def sign_in_as(gateway: Gateway, role: Role) -> str:
     await gateway.deps.read_model.at_least(landed.seq)
     await gateway.log_in(email, password)
     return msgspec.convert(setting.key, str)
+
+
+async def test_ready_means_that_the_auditor_allows_to_write(
+    gateway: Gateway, platform: Platform
+) -> None:
+    async def held(_question: bytes) -> bytes:
+        return msgspec.json.encode(Guarded(ok=False, cause="the stream is damaged"))
+
+    async def allowed(_question: bytes) -> bytes:
+        return msgspec.json.encode(Guarded(ok=True))
+
+    silent = await gateway.client.get("/readyz")
+    await platform.bus.answer(GUARD, held)
+    refused = await gateway.client.get("/readyz")
+    await platform.bus.answer(GUARD, allowed)
+    ready = await gateway.client.get("/readyz")
+
+    assert [answer.status_code for answer in (silent, refused, ready)] == [503, 503, 200]
+    assert refused.json()["checks"]["auditor"] == "unavailable"
+    assert ready.json()["checks"] == {"nats": "ok", "read_model": "ok", "auditor": "ok"}
