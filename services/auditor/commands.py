@@ -76,7 +76,7 @@ async def _run(wanted: argparse.Namespace) -> tuple[dict[str, Any], int]:
         if wanted.command == "guard":
             return await _guard(bus, History(connection), everything=wanted.all)
         if wanted.command == "rebuild":
-            await forget(bus, connection)
+            await forget(bus, connection, read_signing_key(Path(settings.audit_key_file)))
             return {"ok": True}, 0
         cause = await _cause(bus, History(connection), wanted.folder)
         if cause is None:

@@ -73,17 +73,8 @@ class Anchor:
         self._grown.set()
 
     async def last(self) -> Checkpoint | None:
-        """What was sent out last; None when nothing was, or it cannot be read any more."""
-        state = await self._bus.state(AUDIT_CKPT)
-        if not state.messages:
-            return None
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                async for delivery in self._bus.follow(AUDIT_CKPT, after_seq=state.last_seq - 1):
-                    return opened(delivery.data.decode(errors="replace"), self._key)
-        except TimeoutError:
-            _log.error("last_checkpoint_unreadable")
-        return None
+        """As `last_sent`."""
+        return await last_sent(self._bus, self._key)
 
     async def reached(self, anchor: Checkpoint) -> None:
         """Wait until the tree is as large as `anchor`, then compare; raises AuditDivergedError."""
@@ -91,6 +82,20 @@ class Anchor:
             self._grown.clear()
             await self._grown.wait()
         await check_history(self._writer, anchor)
+
+
+async def last_sent(bus: Bus, key: SigningKey) -> Checkpoint | None:
+    """What was sent out last; None when nothing was, or it cannot be read any more."""
+    state = await bus.state(AUDIT_CKPT)
+    if not state.messages:
+        return None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            async for delivery in bus.follow(AUDIT_CKPT, after_seq=state.last_seq - 1):
+                return opened(delivery.data.decode(errors="replace"), key)
+    except TimeoutError:
+        _log.error("last_checkpoint_unreadable")
+    return None
 
 
 async def check_history(writer: Writer, anchor: Checkpoint) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services.auditor.comparison import StreamDamagedError
 from services.auditor.line import line
 from services.auditor.rebuild import READ_MODELS, forget, rebuild
 from services.auditor.repair import Workshop, repair
@@ -20,6 +21,7 @@ from services.auditor.writer import connected
 from shared.audit.export import export_audit
 from shared.audit.verify import AuditRefusedError, verify_audit
 from shared.bus.base import EVENTS
+from shared.bus.bootstrap import bootstrap
 from shared.readmodel.migrations import migrate
 from shared.readmodel.reader import read_model
 from tests.integration.auditor.house import KEY, House
@@ -135,10 +137,25 @@ async def test_a_changed_copy_is_not_built_upon_and_is_forgotten_for_the_stream(
             await rebuild(connection)
         with pytest.raises(EventLogDamagedError):
             await repair(Workshop(house.bus, own, connection, KEY, tmp_path), cause="no")
-        await forget(house.bus, connection)
+        await forget(house.bus, connection, KEY)
     async with house.auditor():
         await house.trusted()
         await house.projected(10)
+    assert await contents(house.database) == before
+
+
+async def test_a_stream_that_is_not_the_signed_one_is_no_reason_to_forget(house: House) -> None:
+    await live(house)
+    before = await contents(house.database)
+    async with line(house.bus_settings) as own:
+        await own.ask(f"STREAM.DELETE.{EVENTS}")
+    await bootstrap(house.bus_settings)
+    for message in [server(), *backup_story(), *backup_story(), server(), server()]:
+        await house.bus.append(message)
+
+    async with connected(house.database) as connection:
+        with pytest.raises(StreamDamagedError, match="not those that were signed"):
+            await forget(house.bus, connection, KEY)
     assert await contents(house.database) == before
 
 
