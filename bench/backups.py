@@ -30,7 +30,7 @@ from services.launcher.directory import DataDirectory
 from services.launcher.up import Platform, running
 from tests.support.s3 import rclone_s3
 
-RAW_PER_ROW = 257
+RAW_PER_ROW = 242
 FILL = """
 CREATE TABLE goods AS
 SELECT i AS id, md5(i::text) AS code, now() + i * interval '1 second' AS at,

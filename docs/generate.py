@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from services.launcher.installation import SERVICES
+from shared.bus.connection import BusSettings
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
 
 PLANNED = {
     "engine": ["mysql", "mongodb", "redis"],
@@ -59,6 +65,35 @@ def plugin_table() -> str:
     return "\n".join(lines)
 
 
+def settings_table() -> str:
+    """Every variable that a service reads: who reads it, and what holds without it."""
+    readers: dict[str, list[str]] = {}
+    defaults: dict[str, str] = {}
+    for service in SERVICES:
+        for kind in (_settings_of(service), BusSettings):
+            for field in msgspec.structs.fields(kind):
+                name = field.name.upper()
+                readers.setdefault(name, []).append(service)
+                defaults[name] = "required" if field.required else f"`{field.default!r}`"
+    lines = ["| variable | without it | read by |", "|---|---|---|"]
+    for name in sorted(readers):
+        who = "all" if len(readers[name]) == len(SERVICES) else ", ".join(readers[name])
+        lines.append(f"| `{name}` | {defaults[name]} | {who} |")
+    return "\n".join(lines)
+
+
+def _settings_of(service: str) -> type[msgspec.Struct]:
+    module = import_module(f"services.{service}.settings")
+    found = (
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and issubclass(kind, msgspec.Struct)
+        and kind.__module__ == module.__name__
+    )
+    return next(found)
+
+
 def with_section(text: str, name: str, content: str) -> str:
     """`text` with everything between the two markers of `name` replaced."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -67,17 +102,25 @@ def with_section(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n{content}\n{end}", text)
 
 
+SECTIONS: list[tuple[str, str, Callable[[], str]]] = [
+    ("README.md", "plug-ins", plugin_table),
+    ("docs/configuration.md", "variables", settings_table),
+]
+
+
 def main() -> int:
     """Write, or with --check only compare; returns 1 when something is stale."""
-    readme = ROOT / "README.md"
-    wanted = with_section(readme.read_text(), "plug-ins", plugin_table())
-    if readme.read_text() == wanted:
-        return 0
-    if "--check" in sys.argv:
-        print("README.md is stale: run `make docs`")
-        return 1
-    readme.write_text(wanted)
-    return 0
+    stale = 0
+    for path, name, content in SECTIONS:
+        page = ROOT / path
+        wanted = with_section(page.read_text(), name, content())
+        if page.read_text() != wanted:
+            stale = 1
+            if "--check" in sys.argv:
+                print(f"{path} is stale: run `python docs/generate.py`")
+            else:
+                page.write_text(wanted)
+    return stale if "--check" in sys.argv else 0
 
 
 if __name__ == "__main__":
