@@ -111,8 +111,7 @@ class Dispatcher:
 
 
 def _ends(delivery: Delivery) -> bool:
-    verb = delivery.subject.split(".")[2]
-    return verb not in ("requested", "attempted")
+    return delivery.subject.split(".")[2] in ("completed", "failed", "cancelled")
 
 
 def _attempt(delivery: Delivery) -> int:

@@ -31,6 +31,7 @@ from shared.messages.facts import (
     BackupAttempted,
     BackupCancelled,
     BackupFailed,
+    BackupGarbageDeleted,
     RestoreFailed,
     RunCancelRequested,
     RunDispatched,
@@ -359,6 +360,21 @@ async def test_a_run_whose_worker_is_gone_ends_failed_and_its_paused_worker_cann
     assert await world.state.open_runs() == []
     with pytest.raises(WrongSequenceError):
         await complete(world, request.backup_id, request.run_id, began=began)
+
+
+async def test_a_lost_run_ends_though_the_garbage_of_its_first_attempt_was_deleted(
+    world: World,
+) -> None:
+    request = await world.request_backup()
+    await world.look()
+    await attempt(world, request.backup_id, request.run_id)
+    await world.say(BackupGarbageDeleted(backup_id=request.backup_id, attempt=1, freed_bytes=9))
+    (run,) = await world.state.open_runs()
+
+    await world.dispatcher.abandon(run, WORKER_GONE)
+
+    (failed,) = world.said(BackupFailed)
+    assert (failed.problem.code, failed.attempt) == ("run.abandoned", 2)
 
 
 async def test_a_run_whose_worker_holds_its_lease_is_left_alone(world: World) -> None:
