@@ -85,6 +85,8 @@ class Child:
 
     async def ended(self) -> int:
         """Wait without a thread until it ends; its exit status."""
+        if (status := self.exit_status) is not None:
+            return status  # its number may be another process's by now
         loop = asyncio.get_running_loop()
         descriptor = os.pidfd_open(self.pid)
         ending = asyncio.Event()

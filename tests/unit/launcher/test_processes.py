@@ -95,3 +95,26 @@ async def test_a_program_that_ends_is_started_again_until_cancelled(tmp_path: Pa
 
     assert endings == [(7, 0.5)]
     assert children[1].exit_status == -signal.SIGTERM
+
+
+async def test_a_child_that_has_ended_can_be_waited_for_again(tmp_path: Path) -> None:
+    child = Child(command(tmp_path, "exit 3"))
+    first = child.wait(10)
+
+    assert (first, await child.ended()) == (3, 3)
+
+
+async def test_a_program_that_ends_while_it_is_being_stopped_is_stopped(tmp_path: Path) -> None:
+    children: list[Child] = []
+
+    def start() -> Child:
+        children.append(Child(command(tmp_path, "exit 0")))
+        return children[-1]
+
+    keeping = asyncio.create_task(keep_running(start))
+    await asyncio.sleep(0)  # it has started the program, and has not looked at it since
+    children[0].wait(10)
+    keeping.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
