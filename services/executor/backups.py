@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from services.executor.pipeline import write_archive
 from services.executor.plan import ArchivePlan, ArchiveReceipt
 from services.executor.progress import RunLog
 from services.executor.runners.base import Workplace
-from services.executor.runs import Worker
+from services.executor.runs import Completion, Worker
 from shared.archive.codecs import AnyCodec, codec_named
 from shared.archive.keys import Recipient, WorkerIdentity
 from shared.archive.manifest import About
@@ -66,7 +65,7 @@ class BackupWork:
             prefix=self._prefix(attempt),
         )
 
-    async def perform(self, attempt: int, log: RunLog) -> Callable[[UUID], Fact]:
+    async def perform(self, attempt: int, log: RunLog) -> Completion:
         self._require_known()
         opened = open_data_order(self.order, self._tools.worker.order_key)
         log.hide(opened.secrets)
@@ -84,13 +83,13 @@ class BackupWork:
         seconds = round(time.monotonic() - began, 3)
         facts = self._facts(receipt, dump)
 
-        def completed(cause: UUID) -> Fact:
+        def completed(cause: UUID, number: int) -> Fact:
             return self._fact(
                 BackupCompleted,
                 cause,
-                attempt,
+                number,
                 id=consequence(cause, "completed"),
-                prefix=self._prefix(attempt),
+                prefix=self._prefix(number),
                 started_at=started_at,
                 seconds=seconds,
                 archive=facts,
@@ -105,8 +104,8 @@ class BackupWork:
     def cancelled(self, cause: UUID, attempt: int) -> Fact:
         return self._fact(BackupCancelled, cause, attempt, id=consequence(cause, "cancelled"))
 
-    async def clean(self) -> None:
-        """Objects of earlier attempts are the storage service's to delete."""
+    async def settle(self) -> None:
+        """Objects of attempts are the storage service's to delete; none was whole unsaid."""
 
     async def _write(
         self, attempt: int, opened: DataOrder, dump: Dump, log: RunLog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,7 +17,7 @@ from services.executor.orders import BadSettingsError, DataOrder, open_data_orde
 from services.executor.plan import Progress
 from services.executor.progress import RunLog
 from services.executor.runners.base import Workplace
-from services.executor.runs import Worker
+from services.executor.runs import Completion, Worker
 from shared.archive.errors import ObjectChangedError
 from shared.archive.keys import Trust
 from shared.archive.objects import read_small
@@ -63,19 +63,21 @@ class RestoreWork:
         worker = self._tools.worker.name
         return self._fact(RestoreAttempted, self.order.id, attempt, id=uuid7(), worker=worker)
 
-    async def perform(self, attempt: int, log: RunLog) -> Callable[[UUID], Fact]:
+    async def perform(self, attempt: int, log: RunLog) -> Completion:
         opened = open_data_order(self.order, self._tools.worker.order_key)
         log.hide(opened.secrets)
         log.line("info", f"attempt {attempt} of restore {self.order.restore_id} begins")
         began = time.monotonic()
-        restored = await self._restore(opened, log)
+        return self._completion(await self._restore(opened, log), began)
+
+    def _completion(self, restored: Restored, began: float) -> Completion:
         seconds = round(time.monotonic() - began, 3)
 
-        def completed(cause: UUID) -> Fact:
+        def completed(cause: UUID, number: int) -> Fact:
             return self._fact(
                 RestoreCompleted,
                 cause,
-                attempt,
+                number,
                 id=consequence(cause, "completed"),
                 seconds=seconds,
                 raw_bytes=restored.raw_bytes,
@@ -91,11 +93,13 @@ class RestoreWork:
     def cancelled(self, cause: UUID, attempt: int) -> Fact:
         return self._fact(RestoreCancelled, cause, attempt, id=consequence(cause, "cancelled"))
 
-    async def clean(self) -> None:
-        """Drop what a killed attempt began in the target server."""
+    async def settle(self) -> Completion | None:
+        """Drop what an attempt began in the target server, unless it finished the target."""
+        began = time.monotonic()
         opened = open_data_order(self.order, self._tools.worker.order_key)
         async with opened.runner.session(self._tools.workplace) as session:
-            await opened.engine.undo_restore(session, self._target)
+            finished = await opened.engine.undo_restore(session, self._target)
+        return self._completion(finished, began) if finished else None
 
     async def _restore(self, opened: DataOrder, log: RunLog) -> Restored:
         if opened.archive_key is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -27,7 +28,10 @@ from shared.messages.values import Problem
 # The work of hours is not thrown away because the bus is away for a while at its end.
 _SAY_FOR_S = 600.0
 _SAY_EVERY_S = 2.0
-_CLEAN_S = 30.0
+_SETTLE_S = 30.0
+
+Completion: TypeAlias = Callable[[UUID, int], Fact]
+"""(id of the attempted fact, its number) -> the completed fact."""
 
 
 class Work(Protocol):
@@ -48,16 +52,20 @@ class Work(Protocol):
         """The fact that an attempt begins."""
         ...
 
-    async def perform(self, attempt: int, log: RunLog) -> Callable[[UUID], Fact]:
-        """Do it; returns how the completed fact is made from the id of the attempted one."""
+    async def perform(self, attempt: int, log: RunLog) -> Completion:
+        """Do it; returns how the completed fact is made."""
         ...
 
     def failed(self, cause: UUID, attempt: int, problem: Problem) -> Fact: ...
 
     def cancelled(self, cause: UUID, attempt: int) -> Fact: ...
 
-    async def clean(self) -> None:
-        """Remove what earlier attempts left where no other service can."""
+    async def settle(self) -> Completion | None:
+        """Remove what attempts left where no other service can.
+
+        Where one of them had finished the work before it was stopped, that is not undone:
+        returns how its completed fact is made.
+        """
         ...
 
 
@@ -115,17 +123,30 @@ class Runs:
                 case Leave():
                     return True
                 case Cancel():
-                    await self._clean(work)
-                    await self._say(work, work.cancelled(order.id, past.attempts), past.last_seq)
+                    await self._end(work, past, work.cancelled)
                 case Fail(problem):
-                    await self._clean(work)
-                    fact = work.failed(order.id, past.attempts, problem)
-                    await self._say(work, fact, past.last_seq)
+                    await self._end(work, past, partial(work.failed, problem=problem))
                 case Attempt(number):
                     await self._attempt(work, number, past, signals)
         except WrongSequenceError:
             return False
         return True
+
+    async def _end(self, work: Work, past: History, ending: Callable[[UUID, int], Fact]) -> None:
+        """End a run without trying again.
+
+        What was begun is ended by an attempt of its own (decision 004): whoever holds an earlier
+        one, and was only paused, can no longer end it too.
+        """
+        if not past.attempts:
+            await self._say(work, ending(work.order.id, 0), past.last_seq)
+            return
+        number = past.attempts + 1
+        attempted = work.attempted(number)
+        begun = await self._say(work, attempted, past.last_seq)
+        finished = await self._settled(work)
+        fact = finished(attempted.id, number) if finished else ending(attempted.id, number)
+        await self._say(work, fact, begun, only="attempted.*")
 
     async def _attempt(self, work: Work, number: int, past: History, signals: Signals) -> None:
         attempted = work.attempted(number)
@@ -145,6 +166,15 @@ class Runs:
         self, work: Work, attempted: UUID, number: int, log: RunLog, signals: Signals
     ) -> Fact:
         """The fact that ends the attempt; raises LeaveDelivery where it may say nothing."""
+        performed = await self._performed(work, attempted, number, log, signals)
+        if performed.type.partition(".")[2] == "completed":
+            return performed
+        finished = await self._settled(work)
+        return finished(attempted, number) if finished else performed
+
+    async def _performed(
+        self, work: Work, attempted: UUID, number: int, log: RunLog, signals: Signals
+    ) -> Fact:
         performing = asyncio.create_task(work.perform(number, log))
         stopping = asyncio.create_task(signals.stop.wait())
         try:
@@ -152,7 +182,7 @@ class Runs:
                 {performing, stopping, signals.lost}, return_when=asyncio.FIRST_COMPLETED
             )
             if performing.done():
-                return performing.result()(attempted)
+                return performing.result()(attempted, number)
         except PlatformError as error:
             log.line("error", str(error))
             return work.failed(attempted, number, problem_of(error))
@@ -167,13 +197,14 @@ class Runs:
             raise LeaveDelivery
         return work.cancelled(attempted, number)
 
-    async def _clean(self, work: Work) -> None:
+    async def _settled(self, work: Work) -> Completion | None:
         try:
-            async with asyncio.timeout(_CLEAN_S):
-                await work.clean()
+            async with asyncio.timeout(_SETTLE_S):
+                return await work.settle()
         except (PlatformError, TimeoutError):
             # The run ends all the same; what is left bears the run's id in its name.
             structlog.get_logger().warning("not cleaned up", run_id=str(work.order.run_id))
+            return None
 
     async def _history(self, work: Work) -> History:
         said = await self._bus.last_of(self._subject(work, "*"))

@@ -244,6 +244,42 @@ async def test_an_interrupted_restore_is_removed_by_its_own_id_only(
     assert (kept, await leftovers(customer)) == (1, 0)
 
 
+async def test_a_finished_restore_is_not_undone(session: Session, customer: Postgres) -> None:
+    async with database(customer, SHOP) as name, new_name(customer) as target:
+        content, tables = await dumped(engine(customer), session, name)
+        wanted = Target(database=target, restore_id=uuid4(), tables=tables)
+        other = Target(database=target, restore_id=uuid4(), tables=tables)
+        restored = await engine(customer).restore(session, wanted, stream(content))
+
+        assert await engine(customer).undo_restore(session, wanted) == restored
+        assert await engine(customer).undo_restore(session, other) is None
+        assert (
+            await run(customer, f"select count(*) from pg_database where datname='{target}'") == 1
+        )
+
+
+async def test_a_clean_up_that_fails_too_does_not_hide_why(
+    session: Session, customer: Postgres
+) -> None:
+    async def locked_out() -> AsyncIterator[bytes]:
+        yield content[:2000]
+        await run(customer, "alter role restorer nologin")
+        raise NotADumpError("the archive broke")
+
+    await run(customer, "create role restorer superuser login password 'restorer'")
+    async with database(customer, SHOP) as name:
+        content, tables = await dumped(engine(customer), session, name)
+    wanted = Target(database="never", restore_id=uuid4(), tables=tables)
+    try:
+        with pytest.raises(NotADumpError, match="the archive broke"):
+            await engine(customer, user="restorer", password="restorer").restore(
+                session, wanted, locked_out()
+            )
+    finally:
+        await engine(customer).undo_restore(session, wanted)
+        await run(customer, "drop role restorer")
+
+
 async def test_an_older_target_is_refused_before_anything_is_made(
     session: Session, customer: Postgres, postgres: Postgres
 ) -> None:

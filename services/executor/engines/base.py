@@ -229,6 +229,9 @@ class Engine(Protocol):
         """
         ...
 
-    async def undo_restore(self, at: Session, target: Target) -> None:
-        """Remove what an interrupted restore of the same id left behind; repeatable."""
+    async def undo_restore(self, at: Session, target: Target) -> Restored | None:
+        """Remove what an interrupted restore of the same id left behind; repeatable.
+
+        A target that it had finished stays and is returned: somebody may use it already.
+        """
         ...

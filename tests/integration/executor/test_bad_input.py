@@ -14,16 +14,20 @@ import pytest
 
 from services.launcher.ports import free_port
 from services.launcher.postgres import StopMode
+from shared.bus import Expect, WrongSequenceError
+from shared.bus.memory import MemoryBus
 from shared.messages.base import now
 from shared.messages.facts import (
     BackupAttempted,
     BackupCancelled,
     BackupCompleted,
     BackupFailed,
+    RestoreAttempted,
+    RestoreCompleted,
     RestoreFailed,
     RunCancelRequested,
 )
-from shared.messages.orders import RunBackup
+from shared.messages.orders import RunBackup, RunRestore
 from tests.integration.executor.shop import SHOP
 from tests.integration.executor.world import World, database, engine_of
 from tests.support.postgres import Postgres, postgres_server
@@ -251,7 +255,38 @@ async def test_an_order_that_is_too_old_or_was_tried_too_often_fails_without_an_
     assert isinstance(first, BackupFailed)
     assert isinstance(second, BackupFailed)
     assert first.problem.code == "run.expired"
-    assert (second.problem.code, second.attempt) == ("run.attempts_exhausted", 5)
+    assert (second.problem.code, second.attempt) == ("run.attempts_exhausted", 6)
+
+
+@pytest.mark.parametrize("cancelled", [True, False], ids=["cancelled", "expired"])
+async def test_a_run_ended_by_another_worker_is_not_ended_by_its_first_one_too(
+    world: World, cancelled: bool
+) -> None:
+    order = world.backup_order({"kind": "postgresql"}, "postgres")
+    begun = BackupAttempted(
+        backup_id=order.backup_id,
+        run_id=order.run_id,
+        attempt=1,
+        worker="paused",
+        store_id="s",
+        prefix="p",
+    )
+    seq = (await world.bus.append(begun)).seq
+    if cancelled:
+        await world.bus.append(RunCancelRequested(run_id=order.run_id))
+        await world.bus.append(order)
+    else:
+        await world.bus.append(msgspec.structs.replace(order, not_after=now()))
+    async with world.executor():
+        ended = await world.ending(order)
+
+    assert isinstance(ended, BackupCancelled if cancelled else BackupFailed)
+    assert ended.attempt == 2
+    late = BackupCancelled(backup_id=order.backup_id, run_id=order.run_id, attempt=1)
+    with pytest.raises(WrongSequenceError):
+        await world.bus.append(
+            late, expect=Expect(seq, f"evt.backup.attempted.*.{order.backup_id}")
+        )
 
 
 async def test_an_order_that_comes_twice_is_done_once(world: World, customer: Postgres) -> None:
@@ -303,6 +338,57 @@ async def test_a_damaged_archive_restores_nothing(world: World, customer: Postgr
     names = {row["datname"] for row in found}
     assert order.target not in names
     assert not [one for one in names if one.startswith("holdfast-")]
+
+
+@pytest.mark.parametrize("why", ["cancelled", "broken"])
+async def test_a_restore_stopped_after_its_target_got_its_name_has_completed(
+    world: World, customer: Postgres, why: str
+) -> None:
+    async def point(name: str) -> None:
+        if name != "restored":
+            return
+        if why == "broken":
+            raise ValueError("a bug after the work")
+        await world.bus.append(RunCancelRequested(run_id=orders[0].run_id))
+        await asyncio.sleep(60)
+
+    target = f"new_{uuid4().hex[:8]}"
+    orders: list[RunRestore] = []
+    async with database(customer, "create table t as select 1 a") as name:
+        async with world.executor(point=point):
+            backup = await world.backup(engine_of(customer), name)
+            orders.append(await world.restore_order(engine_of(customer), target, backup))
+            await world.bus.append(orders[0])
+            ended = await world.ending(orders[0])
+        restored = await asyncpg.connect(customer.dsn(), database=target)
+        rows = await restored.fetchval("select count(*) from t")
+        await restored.close()
+
+    assert isinstance(ended, RestoreCompleted), ended
+    assert (ended.attempt, ended.tables, rows) == (1, backup.archive.tables, 1)
+
+
+async def test_a_cancelled_restore_whose_killed_worker_had_finished_it_has_completed(
+    world: World, customer: Postgres
+) -> None:
+    target = f"new_{uuid4().hex[:8]}"
+    async with database(customer, "create table t as select 1 a") as name, world.executor():
+        backup = await world.backup(engine_of(customer), name)
+        order = await world.restore_order(engine_of(customer), target, backup)
+        await world.bus.append(order)
+        await world.ending(order)
+        (begun,) = await world.bus.last_of(f"evt.restore.attempted.core.{order.restore_id}")
+    # The same order in a platform that never heard of its end.
+    other = World(MemoryBus(), world.folder / "other", keys=world.keys)
+    assert isinstance(begun.message, RestoreAttempted)
+    await other.bus.append(begun.message)
+    await other.bus.append(RunCancelRequested(run_id=order.run_id))
+    await other.bus.append(order)
+    async with other.executor():
+        ended = await other.ending(order)
+
+    assert isinstance(ended, RestoreCompleted), ended
+    assert (ended.attempt, ended.tables) == (2, backup.archive.tables)
 
 
 async def test_another_genuine_archive_in_the_place_of_the_right_one_restores_nothing(

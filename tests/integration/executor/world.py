@@ -38,9 +38,11 @@ _Order = TypeVar("_Order", bound=Order)
 class World:
     """What a test says to an executor, and hears from it."""
 
-    def __init__(self, bus: Bus, folder: Path, *, pool: str = CORE) -> None:
+    def __init__(
+        self, bus: Bus, folder: Path, *, pool: str = CORE, keys: KeyFolder | None = None
+    ) -> None:
         self.bus, self.folder, self.pool = bus, folder, pool
-        self.keys: KeyFolder = ensure_keys(folder / "keys", pool)
+        self.keys = keys or ensure_keys(folder / "keys", pool)
         self.work_folder = folder / "work"
         self.store = folder / "store"
         self.store.mkdir(parents=True)

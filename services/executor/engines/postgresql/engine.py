@@ -77,8 +77,8 @@ class Postgresql(
     ) -> Restored:
         return await self._restore(at, target).run(source, on_line)
 
-    async def undo_restore(self, at: Session, target: Target) -> None:
-        await self._restore(at, target).undo()
+    async def undo_restore(self, at: Session, target: Target) -> Restored | None:
+        return await self._restore(at, target).undo()
 
     def _restore(self, at: Session, target: Target) -> Restore:
         options = Options(keep_owners=self.keep_owners, analyze=self.analyze_after_restore)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
 
 import msgspec
 
@@ -80,14 +81,21 @@ class Restore:
             tables = await self._check(self._working)
             await self._reveal(counted.bytes)
         except BaseException:
-            await asyncio.shield(asyncio.ensure_future(self.undo()))
+            with suppress(Exception):  # what went wrong before is the cause to tell
+                await asyncio.shield(asyncio.ensure_future(self.undo()))
             raise
         return Restored(raw_bytes=counted.bytes, tables=tables)
 
-    async def undo(self) -> None:
-        """Drop what this restore made as long as it had no name."""
+    async def undo(self) -> Restored | None:
+        """Drop what this restore made as long as it had no name; returns what has one."""
         async with self._maintenance_connection() as connection:
             await self._drop(connection)
+            found = await connection.row(_COMMENT, self._name)
+            finished = self._finished_by_us(found) if found is not None else None
+        if finished is None:
+            return None
+        # Only what held exactly the recorded content was given the mark.
+        return Restored(raw_bytes=finished, tables=list(self._target.tables))
 
     async def _tool(self, major: int, origin: Origin) -> tools.Tool:
         if origin.major > major:
@@ -101,9 +109,16 @@ class Restore:
         found = await connection.row(_COMMENT, self._name)
         if found is None:
             return None
+        finished = self._finished_by_us(found)
+        if finished is None:
+            raise TargetExistsError("a database of this name exists already")
+        return finished
+
+    def _finished_by_us(self, found: dict[str, Any]) -> int | None:
+        """The raw bytes of this very restore, None where the database is anybody else's."""
         mark = _MARK.fullmatch(found["comment"] or "")
         if mark is None or mark[1] != str(self._target.restore_id):
-            raise TargetExistsError("a database of this name exists already")
+            return None
         return int(mark[2])
 
     async def _create(self, origin: Origin) -> None:
