@@ -7,11 +7,18 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Row, Select, or_, select
+from sqlalchemy import Row, Select, func, or_, select
 
 from services.storage.garbage import Attempt
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import backup_attempts, backup_metadata, backups, stores
+from shared.readmodel.tables import (
+    audit_checkpoints,
+    backup_attempts,
+    backup_metadata,
+    backups,
+    restores,
+    stores,
+)
 
 _BATCH = 1000
 
@@ -28,11 +35,20 @@ class Catalogue(Protocol):
     async def store_ids(self) -> list[str]:
         """The stores there are."""
 
+    async def audited(self) -> int:
+        """The last event that a signed checkpoint of the audit log covers."""
+
+    async def standing(self, store_id: str) -> set[UUID]:
+        """Backups that completed there and were not deleted since."""
+
+    async def corrupt(self, store_id: str) -> list[UUID]:
+        """Completed backups that read badly."""
+
     async def unproven(self, store_id: str) -> list[UUID]:
         """Completed backups whose objects were not read again yet."""
 
     async def unwanted(self, store_id: str) -> list[UUID]:
-        """Backups that expired or that somebody wants deleted."""
+        """Backups that expired or that somebody wants deleted, and no restore reads."""
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         """Attempts never cleared, or due for another look; living ones may be among them."""
@@ -56,11 +72,29 @@ class ReadModelCatalogue:
     async def store_ids(self) -> list[str]:
         return [row.id for row in await self._read_model.rows(select(stores.c.id))]
 
+    async def audited(self) -> int:
+        row = await self._read_model.one(select(func.max(audit_checkpoints.c.size).label("size")))
+        return int(row.size) if row and row.size else 0
+
+    async def standing(self, store_id: str) -> set[UUID]:
+        query = (
+            select(backups.c.id)
+            .join(backup_metadata, backup_metadata.c.backup_id == backups.c.id)
+            .where(backups.c.store_id == store_id, backups.c.status != "deleted")
+        )
+        return {row.id for row in await self._read_model.rows(query)}
+
+    async def corrupt(self, store_id: str) -> list[UUID]:
+        return await self._backups(store_id, {"completed"}, proof="corrupt")
+
     async def unproven(self, store_id: str) -> list[UUID]:
         return await self._backups(store_id, {"completed"}, proof="unverified")
 
     async def unwanted(self, store_id: str) -> list[UUID]:
-        return await self._backups(store_id, {"expired", "deleting"})
+        unwanted = await self._backups(store_id, {"expired", "deleting"})
+        query = select(restores.c.backup_id).where(restores.c.status.in_(("requested", "running")))
+        read = {row.backup_id for row in await self._read_model.rows(query)}
+        return [backup_id for backup_id in unwanted if backup_id not in read]
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         ended = backups.c.completed_at

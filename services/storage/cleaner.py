@@ -12,7 +12,7 @@ from services.storage.catalogue import Catalogue
 from services.storage.deletion import clear, folder_of
 from services.storage.garbage import Attempt, is_due
 from services.storage.lane import each
-from services.storage.ledger import ACTOR, Ledger, following
+from services.storage.ledger import ACTOR, History, Ledger, following
 from services.storage.opening import Desk
 from services.storage.scan import Findings, Listing, judged, listed
 from shared.bus import Bus
@@ -27,6 +27,8 @@ from shared.messages.facts import (
 )
 from shared.stores.base import Store
 
+AGAIN_S = 1.0
+
 _log = structlog.get_logger()
 
 
@@ -39,14 +41,18 @@ class Cleaner:
         self._bus, self._desk, self._catalogue, self._ledger = bus, desk, catalogue, ledger
         self._second_look = second_look
 
-    async def clean(self, seq: int) -> None:
-        """Delete what is garbage or unwanted by `seq`, or due for another look."""
+    async def clean(self, seq: int) -> float | None:
+        """Delete what is garbage or unwanted by `seq`, or due for another look.
+
+        Returns AGAIN_S while a wish waits for the audit log.
+        """
         await self._catalogue.at_least(seq)
         if await self._garbage() or await self._catalogue.unwanted(self._desk.store_id):
             async with self._desk.taken("clean") as store:
                 if store is not None:
                     await self._clear_all(store, await self._garbage())
-                    await self._delete_all(store)
+                    return await self._delete_all(store)
+        return None
 
     async def scan(self, seq: int) -> None:
         """Compare the store with the log: garbage found there goes, what is unknown is reported."""
@@ -66,25 +72,34 @@ class Cleaner:
     async def _clear_all(self, store: Store, attempts: Iterable[Attempt]) -> None:
         async def clear_one(attempt: Attempt) -> None:
             folder = folder_of(attempt.backup_id, attempt.number, attempt.prefix)
+            freed = await clear(store, folder)
+            await self._desk.still_there(store)
             await self._ledger.say(
                 BackupGarbageDeleted(
                     actor=ACTOR,
                     backup_id=attempt.backup_id,
                     attempt=attempt.number,
-                    freed_bytes=await clear(store, folder),
+                    freed_bytes=freed,
                 )
             )
 
         await each(attempts, clear_one)
 
-    async def _delete_all(self, store: Store) -> None:
+    async def _delete_all(self, store: Store) -> float | None:
+        audited, waiting = await self._catalogue.audited(), False
+
         async def delete(backup_id: UUID) -> None:
-            await self._delete(store, backup_id)
+            nonlocal waiting
+            history = await self._ledger.history(backup_id)
+            if is_proven(history, audited):
+                await self._delete(store, backup_id, history)
+            else:
+                waiting = True
 
         await each(await self._catalogue.unwanted(self._desk.store_id), delete)
+        return AGAIN_S if waiting else None
 
-    async def _delete(self, store: Store, backup_id: UUID) -> None:
-        history = await self._ledger.history(backup_id)
+    async def _delete(self, store: Store, backup_id: UUID, history: History) -> None:
         wish = history.last(BackupDeleteRequested) or history.last(BackupExpired)
         if wish is None or history.has(BackupDeleted):
             return
@@ -92,6 +107,7 @@ class Cleaner:
         if completed is not None:
             folder = folder_of(backup_id, completed.attempt, completed.prefix)
             freed = await clear(store, folder, completed.archive.objects)
+            await self._desk.still_there(store)
         await self._ledger.say_once(following(BackupDeleted, wish, "deleted", freed_bytes=freed))
 
     async def _judged(self, listing: Listing) -> Findings:
@@ -110,3 +126,10 @@ class Cleaner:
                 examples=[f"{backup_id}/{n}" for backup_id, n in findings.unknown[:3]],
                 objects_elsewhere=listing.strangers,
             )
+
+
+def is_proven(history: History, audited: int) -> bool:
+    """Whether it can be proven for ever who wanted the deletion; what expired, nobody did."""
+    if history.has(BackupExpired):
+        return True
+    return history.seq_of(BackupDeleteRequested) <= audited

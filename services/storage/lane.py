@@ -12,7 +12,8 @@ import structlog
 from shared.errors import PlatformError
 
 Item = TypeVar("Item")
-Work: TypeAlias = Callable[[int], Awaitable[None]]
+Work: TypeAlias = Callable[[int], Awaitable[float | None]]
+"""Works on a state that includes the event; returns seconds if it is wanted again that soon."""
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 300.0
@@ -41,8 +42,8 @@ class Lane:
         while True:
             self._woken.clear()
             try:
-                await self._work(self._seq)
-                failures, pause = 0, self._every_s
+                soon = await self._work(self._seq)
+                failures, pause = 0, self._every_s if soon is None else min(soon, self._every_s)
             except PlatformError as error:
                 pause = min(FIRST_PAUSE_S * 2 ** min(failures, 10), LONGEST_PAUSE_S)
                 failures += 1

@@ -24,15 +24,19 @@ Kind = TypeVar("Kind", bound=BackupFact)
 
 
 class History(msgspec.Struct, frozen=True):
-    """The last fact of each kind about a backup."""
+    """The last fact of each kind about a backup, with its place in the log."""
 
-    facts: list[BackupFact]
+    facts: list[tuple[int, BackupFact]]
 
     def last(self, kind: type[Kind]) -> Kind | None:
-        return next((fact for fact in reversed(self.facts) if isinstance(fact, kind)), None)
+        return next((fact for _, fact in reversed(self.facts) if isinstance(fact, kind)), None)
+
+    def seq_of(self, kind: type[BackupFact]) -> int:
+        """The place of the last fact of the kind; 0 when there is none."""
+        return max((seq for seq, fact in self.facts if isinstance(fact, kind)), default=0)
 
     def has(self, *kinds: type[BackupFact]) -> bool:
-        return any(isinstance(fact, kinds) for fact in self.facts)
+        return any(isinstance(fact, kinds) for _, fact in self.facts)
 
     @property
     def unwanted(self) -> bool:
@@ -48,8 +52,8 @@ class Ledger:
 
     async def history(self, backup_id: UUID) -> History:
         last = await self._bus.last_of(f"evt.backup.*.*.{backup_id}")
-        messages = [delivery.message for delivery in last]
-        return History([message for message in messages if isinstance(message, BackupFact)])
+        told = [(delivery.seq, delivery.message) for delivery in last]
+        return History([(seq, fact) for seq, fact in told if isinstance(fact, BackupFact)])
 
     async def say(self, fact: BackupFact, expect: Expect | None = None) -> None:
         """Append, and wait until it is projected: what was done is not to be found as work."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from services.storage.marker import Standing, mark
 from shared.bus import Bus
 from shared.bus.lease import held
 from shared.keys.plugins import open_config
@@ -50,17 +51,27 @@ class Desk:
     The lease saves work that would do nothing new; losing it harms nothing.
     """
 
-    def __init__(self, bus: Bus, stores: Stores, store_id: str, holder: str) -> None:
-        self._bus, self._stores, self._holder = bus, stores, holder
+    def __init__(
+        self, bus: Bus, stores: Stores, standing: Standing, store_id: str, holder: str
+    ) -> None:
+        self._bus, self._stores, self._standing, self._holder = bus, stores, standing, holder
         self.store_id = store_id
 
     @asynccontextmanager
     async def taken(self, purpose: str) -> AsyncIterator[Store | None]:
-        """Wait for the place, then open the store (None: there is no such store any more)."""
+        """Wait for the place, then open the store (None: there is no such store any more).
+
+        Raises NotMountedError when what answers is not the store that was written to.
+        """
         store = await self._stores.open(self.store_id)
         if store is None:
             yield None
             return
         name = f"storage.{purpose}.{self.store_id}"
         async with held(self._bus, name, self._holder, ttl_s=LEASE_TTL_S):
+            await mark(store, self.store_id, self._standing)
             yield store
+
+    async def still_there(self, store: Store) -> None:
+        """Ask again before it is said that something is gone; raises NotMountedError."""
+        await mark(store, self.store_id, self._standing)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID
 
 from services.storage.catalogue import Catalogue
@@ -18,7 +20,10 @@ from shared.stores.base import Store
 
 
 class Prover:
-    """Says of each completed backup, once, that it is verified or corrupted."""
+    """Says of each completed backup, once, that it is verified or corrupted.
+
+    A corrupted one that reads well later, since its disk was only ill, is verified after all.
+    """
 
     def __init__(self, desk: Desk, catalogue: Catalogue, ledger: Ledger) -> None:
         self._desk, self._catalogue, self._ledger = desk, catalogue, ledger
@@ -26,29 +31,31 @@ class Prover:
     async def prove(self, seq: int) -> None:
         """Read every archive again that completed by `seq` and was not read since."""
         await self._catalogue.at_least(seq)
-        if not await self._catalogue.unproven(self._desk.store_id):
+        await self._read_all(self._catalogue.unproven)
+
+    async def heal(self, seq: int) -> None:
+        """Read every archive once more that was corrupted by `seq`."""
+        await self._catalogue.at_least(seq)
+        await self._read_all(self._catalogue.corrupt)
+
+    async def _read_all(self, wanted: Callable[[str], Awaitable[list[UUID]]]) -> None:
+        if not await wanted(self._desk.store_id):
             return
         async with self._desk.taken("prove") as store:
             if store is not None:
-                await self._prove_all(store)
-
-    async def _prove_all(self, store: Store) -> None:
-        async def prove(backup_id: UUID) -> None:
-            await self._prove(store, backup_id)
-
-        await each(await self._catalogue.unproven(self._desk.store_id), prove)
+                await each(await wanted(self._desk.store_id), partial(self._prove, store))
 
     async def _prove(self, store: Store, backup_id: UUID) -> None:
         history = await self._ledger.history(backup_id)
         completed = history.last(BackupCompleted)
-        judged = history.has(BackupVerified, BackupCorrupted)
-        if completed is None or judged or history.unwanted:
+        if completed is None or history.has(BackupVerified) or history.unwanted:
             return
         folder = folder_of(backup_id, completed.attempt, completed.prefix)
         started = time.monotonic()
         try:
             count = await read_again(store, folder, completed.archive.manifest_sha256)
         except ArchiveError as error:
+            await self._desk.still_there(store)
             await self._say_corrupted(completed, error)
         else:
             seconds = round(time.monotonic() - started, 3)

@@ -13,6 +13,9 @@ from shared.stores.base import Store
 
 Folder: TypeAlias = tuple[UUID, int]
 
+MARKERS = "holdfast-store"
+"""The folder of the objects by which a store is known again."""
+
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """The attempts' folders that hold objects, and the objects that are in none."""
@@ -34,10 +37,10 @@ async def listed(store: Store) -> Listing:
     strangers = 0
     async for info in store.list(""):
         folder = parsed(info.key)
-        if folder is None:
-            strangers += 1
-        else:
+        if folder is not None:
             folders.add(folder)
+        elif not info.key.startswith(f"{MARKERS}/"):
+            strangers += 1
     return Listing(folders=frozenset(folders), strangers=strangers)
 
 

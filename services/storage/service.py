@@ -91,7 +91,7 @@ class Storage:
     def _open_lanes(self, group: asyncio.TaskGroup, store_id: str) -> None:
         if store_id in self._lanes:
             return
-        desk = Desk(self._bus, self._stores, store_id, self._replica)
+        desk = Desk(self._bus, self._stores, self._catalogue.standing, store_id, self._replica)
         prover = Prover(desk, self._catalogue, self._ledger)
         second_look = timedelta(seconds=self._settings.second_look_s)
         cleaner = Cleaner(self._bus, desk, self._catalogue, self._ledger, second_look)
@@ -101,5 +101,9 @@ class Storage:
             Lane(f"clean {store_id}", cleaner.clean, every_s=every_s),
         ]
         self._lanes[store_id] = woken
-        for lane in [*woken, Lane(f"scan {store_id}", cleaner.scan, every_s=scan_every_s)]:
+        seldom = [
+            Lane(f"scan {store_id}", cleaner.scan, every_s=scan_every_s),
+            Lane(f"heal {store_id}", prover.heal, every_s=scan_every_s),
+        ]
+        for lane in [*woken, *seldom]:
             group.create_task(lane.run())

@@ -11,7 +11,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Every `look_every_s` each store's work is looked for, in case a fact was missed. Garbage is
     looked for again `second_look_s` after its run ended, for late writers. Every `scan_every_s`
-    (and at start) a store is listed and compared with the log.
+    (and at start) a store is listed and compared with the log, and what read badly is read again.
     """
 
     database_url: str

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
+from services.storage.scan import MARKERS
 from shared.bus import Delivery
 from shared.messages.facts import (
     BackupAttempted,
@@ -157,7 +158,7 @@ async def _hash(store: Store, key: str) -> str:
 
 async def strangers(kept: list[BackupCompleted], store: Store) -> list[str]:
     """I4: the objects that belong to no completed attempt."""
-    prefixes = {one.prefix for one in kept}
+    prefixes = {one.prefix for one in kept} | {MARKERS}
     return [
         info.key async for info in store.list("") if info.key.rpartition("/")[0] not in prefixes
     ]
@@ -171,6 +172,6 @@ async def unfinished(store: Store) -> list[str]:
 
 def leftovers(kept: list[BackupCompleted], root: Path) -> list[str]:
     """I4 in a folder, by its files: temporary ones, which no store lists, count too."""
-    prefixes = {one.prefix for one in kept}
+    prefixes = {one.prefix for one in kept} | {MARKERS}
     files = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
     return [str(path) for path in files if str(path.parent) not in prefixes]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
 from cryptography.fernet import Fernet
 from miniopy_async import Minio
 
+from services.auditor.writer import connected
 from services.storage.catalogue import ReadModelCatalogue
 from services.storage.opening import SealedStores
 from services.storage.service import Storage
@@ -24,9 +28,11 @@ from shared.messages.facts import (
     BackupDeleted,
     BackupGarbageDeleted,
     BackupVerified,
+    RestoreFailed,
+    RestoreRequested,
 )
 from shared.messages.settings import StoreSetting
-from shared.messages.values import ArchiveFacts, StoredObject
+from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
 from shared.plugins import schemas_of
 from shared.stores import AnyStore, Store
 from tests.integration.storage.world import World, running
@@ -153,6 +159,49 @@ async def test_an_expired_backup_leaves_an_empty_store(platform: World, store: A
 
     assert deleted.freed_bytes == facts.stored_bytes
     assert await names(store) == set()
+
+
+async def test_a_backup_is_not_deleted_while_a_restore_reads_it(
+    platform: World, tmp_path: Path
+) -> None:
+    store = archives.local(tmp_path / "store")
+    await add_store(platform, store)
+    backup, _ = await complete(platform, store)
+    restore: dict[str, Any] = {"restore_id": uuid4(), "run_id": uuid4()}
+    target = DatabaseRef(server_id=uuid4(), endpoint="main", name="again")
+    await platform.bus.append(
+        RestoreRequested(**restore, backup_id=backup.id, target=target, run_pool="core")
+    )
+    await backup.expired()
+
+    async with storing(platform):
+        await platform.heard(BackupGarbageDeleted)
+        await asyncio.sleep(1.0)
+        assert not await platform.all_of(BackupDeleted)
+        problem = Problem(code="tool.failed", cause="the restore tool failed")
+        await platform.bus.append(RestoreFailed(**restore, attempt=1, problem=problem))
+        await platform.heard(BackupDeleted)
+
+
+async def test_a_wish_to_delete_waits_for_a_signed_checkpoint(
+    platform: World, tmp_path: Path
+) -> None:
+    store = archives.local(tmp_path / "store")
+    await add_store(platform, store)
+    backup, _ = await complete(platform, store)
+    await backup.delete_requested()
+    catalogue = ReadModelCatalogue(platform.model)
+    last_seq = (await platform.bus.state("EVENTS")).last_seq
+    await catalogue.at_least(last_seq)
+
+    assert await catalogue.audited() == 0
+    async with connected(platform.database) as connection:
+        for size in (last_seq - 1, last_seq):
+            await connection.execute(
+                "INSERT INTO audit_checkpoints (size, root, note, at) VALUES ($1, '', '', now())",
+                size,
+            )
+    assert await catalogue.audited() == last_seq
 
 
 async def test_work_that_came_while_storage_was_away_is_done_once(

@@ -31,8 +31,8 @@ NO_REPAIR = b""
 class World:
     """A bus to say facts on, the read model that follows, and services that come and go."""
 
-    def __init__(self, bus: Bus, model: ReadModel, nats: PlatformNats) -> None:
-        self.bus, self.model, self._nats = bus, model, nats
+    def __init__(self, bus: Bus, model: ReadModel, nats: PlatformNats, database: str) -> None:
+        self.bus, self.model, self._nats, self.database = bus, model, nats, database
 
     async def all_of(self, kind: type[Kind]) -> list[Kind]:
         """Every fact of the kind, in order."""
@@ -90,7 +90,7 @@ async def world(folder: Path, postgres: Postgres) -> AsyncIterator[World]:
                 read_model(url) as model,
                 running(_project(bus, url)),
             ):
-                yield World(bus, model, nats)
+                yield World(bus, model, nats, url)
     finally:
         await admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
         await admin.close()

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from services.storage.garbage import Attempt
+from services.storage.scan import MARKERS
 from shared.archive.keys import SigningKey, WorkerIdentity, certify
 from shared.archive.manifest import About, Body, ObjectRecord, sign_manifest
 from shared.bus import Bus
@@ -163,14 +164,20 @@ async def write_archive(store: Store, backup_id: UUID, number: int) -> ArchiveFa
 
 
 async def names(store: Store, prefix: str = "") -> set[str]:
-    return {info.key async for info in store.list(prefix)}
+    """Everything in the store but its marker."""
+    keys = [info.key async for info in store.list(prefix)]
+    return {key for key in keys if not key.startswith(f"{MARKERS}/")}
 
 
 class Folded:
-    """The catalogue as the facts on a memory bus say it; always up to date."""
+    """The catalogue as the facts on a memory bus say it; always up to date.
+
+    `checkpoint`: the last audited event; None follows the log.
+    """
 
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
+        self.checkpoint: int | None = None
 
     async def position(self) -> int:
         return (await self._bus.state(EVENTS)).last_seq
@@ -181,6 +188,17 @@ class Folded:
     async def store_ids(self) -> list[str]:
         found = [one.message for one in await self._bus.last_of("cfg.store.*")]
         return [one.key for one in found if isinstance(one, StoreSetting)]
+
+    async def audited(self) -> int:
+        return self.checkpoint if self.checkpoint is not None else await self.position()
+
+    async def standing(self, store_id: str) -> set[UUID]:
+        ended = {one.backup_id for one in self._facts() if isinstance(one, BackupCompleted)}
+        gone = {one.backup_id for one in self._facts() if isinstance(one, BackupDeleted)}
+        return ({*self._ids(store_id)} & ended) - gone
+
+    async def corrupt(self, store_id: str) -> list[UUID]:
+        return [one for one in self._ids(store_id) if self._status(one) == "corrupt"]
 
     async def unproven(self, store_id: str) -> list[UUID]:
         return [one for one in self._ids(store_id) if self._status(one) == "completed"]
@@ -222,8 +240,10 @@ class Folded:
                     status = "deleting"
                 case BackupDeleted():
                     status = "deleted"
-                case BackupVerified() | BackupCorrupted() if status == "completed":
-                    status = "judged"
+                case BackupVerified() if status in {"completed", "corrupt"}:
+                    status = "verified"
+                case BackupCorrupted() if status == "completed":
+                    status = "corrupt"
         return status
 
     def _attempts(self, backup_id: UUID) -> list[Attempt]:
@@ -236,7 +256,7 @@ class Folded:
                 backup_id=backup_id,
                 number=one.attempt,
                 prefix=one.prefix,
-                status=self._status(backup_id).replace("judged", "completed"),
+                status=_plain(self._status(backup_id)),
                 latest=max(other.attempt for other in attempted),
                 archived=any(isinstance(fact, BackupCompleted) for fact in facts),
                 ended_at=next((fact.at for fact in facts if isinstance(fact, ends)), None),
@@ -244,6 +264,10 @@ class Folded:
             )
             for one in attempted
         ]
+
+
+def _plain(status: str) -> str:
+    return "completed" if status in {"verified", "corrupt"} else status
 
 
 def local(root: object) -> Local:

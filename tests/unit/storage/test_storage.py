@@ -14,6 +14,7 @@ import pytest
 from services.storage.ledger import Ledger
 from services.storage.opening import Desk
 from services.storage.prover import Prover
+from services.storage.scan import MARKERS
 from services.storage.service import Storage
 from services.storage.settings import Settings
 from shared.bus.memory import MemoryBus, MemoryServer
@@ -55,19 +56,28 @@ async def store(bus: MemoryBus, tmp_path: Path) -> Local:
 
 @asynccontextmanager
 async def storing(
-    bus: MemoryBus, stores: OneStore, *, second_look_s: float = 3600.0, look_every_s: float = 0.1
-) -> AsyncIterator[None]:
+    bus: MemoryBus,
+    stores: OneStore,
+    *,
+    second_look_s: float = 3600.0,
+    look_every_s: float = 0.1,
+    scan_every_s: float = 3600.0,
+    checkpoint: int | None = None,
+) -> AsyncIterator[Folded]:
     """A storage service at work; it ends with the block, as by kill -9."""
     settings = Settings(
         database_url="",
         encryption_key="",
         second_look_s=second_look_s,
         look_every_s=look_every_s,
+        scan_every_s=scan_every_s,
     )
-    storage = Storage(bus, Folded(bus), stores, settings, replica="r1")
+    catalogue = Folded(bus)
+    catalogue.checkpoint = checkpoint
+    storage = Storage(bus, catalogue, stores, settings, replica="r1")
     working = asyncio.create_task(storage.listen())
     try:
-        yield
+        yield catalogue
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
@@ -176,7 +186,8 @@ async def test_what_a_failed_run_left_is_cleared_with_its_unfinished_files(
         cleared = await heard(bus, BackupGarbageDeleted, 2)
 
     assert {one.attempt for one in cleared} == {1, 2}
-    assert [*tmp_path.rglob("*")] == []
+    assert await names(store) == set()
+    assert not unfinished.exists()
 
 
 async def test_a_late_writers_objects_are_found_by_the_second_look(
@@ -240,6 +251,74 @@ async def test_a_deletion_that_was_cut_short_counts_every_byte_once(
 
     assert deleted.freed_bytes == archive.stored_bytes
     assert await names(store) == set()
+
+
+async def test_a_deletion_that_somebody_wants_waits_for_the_audit_log(
+    bus: MemoryBus, store: Local
+) -> None:
+    backup = Said(bus)
+    await backup.requested()
+    await backup.attempted(1)
+    await backup.completed(1, await write_archive(store, backup.id, 1))
+    standing = await names(store)
+    await backup.delete_requested()
+    wanted_at = (await bus.state("EVENTS")).last_seq
+
+    async with storing(bus, OneStore(store), checkpoint=wanted_at - 1) as catalogue:
+        await asyncio.sleep(0.4)
+        assert await names(store) == standing
+        assert not all_of(bus, BackupDeleted)
+        catalogue.checkpoint = wanted_at
+        await heard(bus, BackupDeleted)
+
+
+async def test_a_folder_where_the_store_is_not_mounted_is_not_judged_nor_deleted_from(
+    bus: MemoryBus, store: Local, tmp_path: Path
+) -> None:
+    async with storing(bus, OneStore(store)):
+        await eventually((tmp_path / MARKERS / "s1").exists)
+    proven, unwanted, failed = Said(bus), Said(bus), Said(bus)
+    for one in (proven, unwanted, failed):
+        await one.requested()
+        await one.attempted(1)
+        archive = await write_archive(store, one.id, 1)
+        await (one.failed(1) if one is failed else one.completed(1, archive))
+    await unwanted.expired()
+    mounted, away = tmp_path.with_name("mounted"), tmp_path
+    away.rename(mounted)
+    away.mkdir()
+
+    async with storing(bus, OneStore(store)):
+        await asyncio.sleep(0.5)
+        for kind in (BackupCorrupted, BackupVerified, BackupDeleted, BackupGarbageDeleted):
+            assert not all_of(bus, kind)
+        assert not [*away.rglob("*")]
+        away.rmdir()
+        mounted.rename(away)
+        await heard(bus, BackupVerified)
+        await heard(bus, BackupDeleted)
+        await heard(bus, BackupGarbageDeleted)
+
+    assert {key.partition("/")[0] for key in await names(store)} == {str(proven.id)}
+
+
+async def test_a_corrupted_backup_that_reads_well_again_is_verified_after_all(
+    bus: MemoryBus, store: Local
+) -> None:
+    backup = Said(bus)
+    await backup.requested()
+    await backup.attempted(1)
+    await backup.completed(1, await write_archive(store, backup.id, 1))
+    data = Path(store.root, str(backup.id), "1", "data.0")
+    content = data.read_bytes()
+    data.write_bytes(content[:-1] + b"?")
+
+    async with storing(bus, OneStore(store), scan_every_s=0.2):
+        await heard(bus, BackupCorrupted)
+        data.write_bytes(content)
+        await heard(bus, BackupVerified)
+
+    assert len(all_of(bus, BackupCorrupted)) == 1
 
 
 async def test_a_failed_backup_can_be_deleted_too(bus: MemoryBus, store: Local) -> None:
@@ -341,10 +420,10 @@ async def test_a_backup_that_is_deleted_while_it_is_read_is_not_corrupted(
     await backup.requested()
     await backup.attempted(1)
     await backup.completed(1, await write_archive(store, backup.id, 1))
-    ledger = Ledger(bus, Folded(bus))
-    desk = Desk(bus, OneStore(Vanishing(root=store.root)), "s1", "r1")
+    catalogue = Folded(bus)
+    desk = Desk(bus, OneStore(Vanishing(root=store.root)), catalogue.standing, "s1", "r1")
 
-    await Prover(desk, Folded(bus), ledger).prove(0)
+    await Prover(desk, catalogue, Ledger(bus, catalogue)).prove(0)
 
     assert not all_of(bus, BackupCorrupted)
     assert not all_of(bus, BackupVerified)
