@@ -158,10 +158,8 @@ async def _hash(store: Store, key: str) -> str:
 
 async def strangers(kept: list[BackupCompleted], store: Store) -> list[str]:
     """I4: the objects that belong to no completed attempt."""
-    prefixes = {one.prefix for one in kept} | {MARKERS}
-    return [
-        info.key async for info in store.list("") if info.key.rpartition("/")[0] not in prefixes
-    ]
+    known = {MARKERS, *(one.prefix for one in kept)}
+    return [info.key async for info in store.list("") if info.key.rpartition("/")[0] not in known]
 
 
 async def unfinished(store: Store) -> list[str]:
@@ -172,6 +170,6 @@ async def unfinished(store: Store) -> list[str]:
 
 def leftovers(kept: list[BackupCompleted], root: Path) -> list[str]:
     """I4 in a folder, by its files: temporary ones, which no store lists, count too."""
-    prefixes = {one.prefix for one in kept} | {MARKERS}
+    known = {MARKERS, *(one.prefix for one in kept)}
     files = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
-    return [str(path) for path in files if str(path.parent) not in prefixes]
+    return [str(path) for path in files if str(path.parent) not in known]
