@@ -30,6 +30,8 @@ from shared.readmodel.tables import backups, stores
 
 Tier = Literal["hot", "cold"]
 GONE = ("deleted", "failed", "cancelled")
+PLACE = ("kind", "root", "endpoint", "bucket", "prefix")
+"""The settings, of whichever kind of store, that say where its objects stand."""
 
 
 class NewStore(Input, frozen=True, kw_only=True):
@@ -123,9 +125,11 @@ async def replace_store(
     caller: Who,
 ) -> Response[StoreShown]:
     """Replace a store's settings. An absent secret keeps the stored one while the settings beside
-    it stay the same."""
+    it stay the same. A store that holds backups stays at its place."""
     row = await configured.current(deps, STORE, str(store_id), request)
     setting = await _setting(deps, configured.changing(store_id, caller), data, row)
+    if _place(setting.store) != _place(row.store):
+        await _refuse_held(deps, row.id)
     return await configured.replace(deps, STORE, row, setting, data.name)
 
 
@@ -141,10 +145,21 @@ async def delete_store(
 ) -> None:
     """Forget a store that holds no backup."""
     row = await configured.current(deps, STORE, str(store_id), request)
-    held = select(backups.c.id).where(backups.c.store_id == row.id, backups.c.status.not_in(GONE))
-    if await deps.read_model.one(held.limit(1)) is not None:
-        raise InUseError("the store still holds backups", fix="delete its backups first")
+    await _refuse_held(deps, row.id)
     await configured.remove(deps, STORE, row, caller)
+
+
+def _place(config: PluginConfig) -> list[Any]:
+    return [config.get(name) or "" for name in PLACE]
+
+
+async def _refuse_held(deps: Dependencies, store_id: str) -> None:
+    held = select(backups.c.id).where(backups.c.store_id == store_id, backups.c.status.not_in(GONE))
+    if await deps.read_model.one(held.limit(1)) is not None:
+        raise InUseError(
+            "the store still holds backups",
+            fix="delete its backups first, or register the other place as another store",
+        )
 
 
 async def _setting(

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -250,8 +250,10 @@ async def test_a_runs_log_is_read_line_by_line_and_gone_when_it_expired(
             run_id=UUID(backup["run_id"]), attempt=1, level="info", text=f"line {number}"
         )
         await platform.bus.say(line)
+    await platform.bus.say(OutputLine(run_id=uuid4(), attempt=1, level="info", text="another's"))
 
-    full = await gateway.call("GET", path)
+    async with asyncio.timeout(5):
+        full = await gateway.call("GET", path)
     other = (await gateway.call("POST", "/backups", wish)).json()
     await completed(gateway, other["id"])
     gone = await gateway.call("GET", f"/runs/{other['run_id']}/log")
@@ -295,6 +297,34 @@ async def test_a_discovery_lists_databases_and_they_can_get_a_policy(
     )
     assert changed.json()["policy_id"] == policy["id"]
     assert in_use.json()["code"] == "in_use"
+
+    await sign_in_as(gateway, Role.OPERATOR)
+    version = f'"{changed.json()["version"]}"'
+    freed = await gateway.call("PUT", path, {"policy_id": None}, if_match=version)
+    tagged = await gateway.call(
+        "PUT", path, {"policy_id": policy["id"], "tags": ["shop"]}, if_match=version
+    )
+    assert (freed.status_code, freed.json()["code"]) == (403, "auth.forbidden")
+    assert tagged.json()["tags"] == ["shop"]
+
+
+async def test_a_store_that_holds_backups_stays_at_its_place(
+    gateway: Gateway, wish: dict[str, Any], tmp_path: Path
+) -> None:
+    store = (await gateway.call("GET", f"/stores/{wish['store_id']}")).json()
+    path, elsewhere = f"/stores/{store['id']}", {"kind": "local", "root": str(tmp_path / "other")}
+
+    async def put(version: int, **body: Any) -> Any:
+        return await gateway.call("PUT", path, {"name": "s", **body}, if_match=f'"{version}"')
+
+    moved = await put(store["version"], store=elsewhere)
+    assert moved.status_code == 200
+    await gateway.call("POST", "/backups", wish)
+    refused = await put(moved.json()["version"], store=store["store"])
+    renamed = await put(moved.json()["version"], store=elsewhere, tier="cold")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "in_use")
+    assert renamed.json()["tier"] == "cold"
 
 
 async def completed(gateway: Gateway, backup_id: str) -> None:
