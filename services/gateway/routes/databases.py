@@ -21,8 +21,9 @@ from services.gateway.injection import Deps, Who
 from services.gateway.listing import Cursor, Limit, Window, listed
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input, Label, convert
-from services.gateway.rights import Right
+from services.gateway.rights import Right, may
 from shared.bus import Draft, Expect, WrongSequenceError
+from shared.errors import ForbiddenError
 from shared.messages.settings import DatabaseSetting
 from shared.readmodel.tables import databases, retention_policies
 
@@ -109,10 +110,18 @@ async def replace_database(
     deps: Deps,
     caller: Who,
 ) -> Response[Database]:
-    """Say which policy keeps the database's backups, and its tags."""
+    """Say which policy keeps the database's backups, and its tags.
+
+    Another policy can let backups expire, so to choose one needs the right policies.write.
+    """
     subject = f"cfg.database.{database_id}"
     last = await deps.bus.last_of(subject)
-    await configured.current(deps, DATABASE, database_id, request)
+    row = await configured.current(deps, DATABASE, database_id, request)
+    if data.policy_id != row.policy_id and not may(caller.role, Right.POLICIES_WRITE):
+        raise ForbiddenError(
+            f"the role {caller.role.value} lacks the right {Right.POLICIES_WRITE.value}",
+            fix="ask an administrator to choose the policy",
+        )
     await _refuse_unknown(deps, data)
     change = configured.changing(database_id, caller)
     setting = DatabaseSetting(**change.said_by(), policy_id=data.policy_id, tags=data.tags)
