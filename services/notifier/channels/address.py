@@ -20,7 +20,7 @@ def permitted(text: str, *, allow_private: bool, allow_loopback: bool) -> bool:
     """Whether a channel may connect to the IP address `text`."""
     address = _real(ip_address(text.partition("%")[0]))
     if address.is_loopback:
-        return allow_private or allow_loopback
+        return allow_loopback
     if (
         address in _METADATA
         or address.is_multicast

@@ -37,9 +37,10 @@ class Webhook(
         str,
         Meta(
             title="URL",
-            description="Where notes are posted; redirects are not followed",
+            description="Where notes are posted, kept secret; redirects are not followed",
             max_length=2048,
             pattern=r"^https?://[^\s@]+$",
+            extra_json_schema={"writeOnly": True},
         ),
     ]
     secret: Annotated[

@@ -46,10 +46,10 @@ def test_inner_addresses_need_the_channels_word(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
-def test_the_own_machine_needs_the_channels_word_or_a_single_machine(address: str) -> None:
+def test_the_own_machine_is_used_only_where_everything_runs_on_it(address: str) -> None:
     assert not permitted(address, allow_private=False, allow_loopback=False)
+    assert not permitted(address, allow_private=True, allow_loopback=False)
     assert permitted(address, allow_private=False, allow_loopback=True)
-    assert permitted(address, allow_private=True, allow_loopback=False)
 
 
 @pytest.mark.parametrize("address", NEVER)
