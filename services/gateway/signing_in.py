@@ -41,23 +41,23 @@ async def sign_in(
     account: Account,
     *,
     cookies: bool,
-    status: int = 200,
 ) -> Response[SignedIn]:
     """Open a session for an account that has proved itself, and say so in the log."""
-    user_id = account.id
-    await land(
-        deps,
-        Draft(
-            UserSignedIn(
-                user_id=user_id,
-                address=await _address(request, deps, user_id),
-                actor=user_id,
-                request_id=request.scope["state"]["request_id"],
-            )
-        ),
+    await land(deps, await signing_in(request, deps, account.id))
+    opened = await deps.sessions.open(account.id)
+    return hand_out(deps, opened, account, cookies=cookies)
+
+
+async def signing_in(request: Request[Any, Any, Any], deps: Dependencies, user_id: str) -> Draft:
+    """What says in the log that this account signs in."""
+    return Draft(
+        UserSignedIn(
+            user_id=user_id,
+            address=await _address(request, deps, user_id),
+            actor=user_id,
+            request_id=request.scope["state"]["request_id"],
+        )
     )
-    opened = await deps.sessions.open(user_id)
-    return hand_out(deps, opened, account, cookies=cookies, status=status)
 
 
 async def refused(request: Request[Any, Any, Any], deps: Dependencies, user_id: str) -> None:

@@ -58,11 +58,11 @@ async def login(
     if data.cookies:
         refuse_foreign_origin(request)
     claim, at = deps.accounts.email_claim(data.email), asyncio.get_running_loop().time()
-    deps.attempts.admit(claim, at)
+    deps.attempts.admit(claim, at)  # counted before the costly hash, however many ask at once
     account = await _proved(data, request, deps)
     if account is None:
-        deps.attempts.failed(claim, at)
         raise WrongCredentialsError("the address or the password is wrong")
+    deps.attempts.succeeded(claim, at)
     return await sign_in(request, deps, account, cookies=data.cookies)
 
 

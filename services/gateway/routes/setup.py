@@ -21,7 +21,7 @@ from services.gateway.injection import Deps
 from services.gateway.passwords import LONGEST, SHORTEST
 from services.gateway.representations import Input, Name
 from services.gateway.rights import Right
-from services.gateway.signing_in import SignedIn, sign_in
+from services.gateway.signing_in import SignedIn, hand_out, signing_in
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.messages.settings import UserSetting
 from shared.messages.values import Role
@@ -72,7 +72,8 @@ async def set_up(
         raise WrongTokenError("the one-time token is wrong")
     account = await _make(data, request, deps)
     path.unlink(missing_ok=True)
-    return await sign_in(request, deps, account, cookies=data.cookies, status=201)
+    opened = await deps.sessions.open(account.id)
+    return hand_out(deps, opened, account, cookies=data.cookies, status=201)
 
 
 async def _done(deps: Dependencies) -> bool:
@@ -104,7 +105,13 @@ async def _make(data: Setup, request: Request[Any, Any, Any], deps: Dependencies
     email = await claims.taking(deps, deps.accounts.email_claim(data.email), setting)
     try:
         # The claim expects 0: of any number of requests with the right token, one wins.
-        await land(deps, Draft(first.message, Expect(0)), email, Draft(setting, Expect(0)))
+        await land(
+            deps,
+            Draft(first.message, Expect(0)),
+            email,
+            Draft(setting, Expect(0)),
+            await signing_in(request, deps, user_id),
+        )
     except WrongSequenceError as error:
         raise SetupDoneError("the first administrator was made at this moment") from error
     return Account(
