@@ -142,7 +142,7 @@ class Bus(Protocol):
         """
 
     async def last_of(self, subject: str) -> list[Delivery]:
-        """The last EVENTS message of every subject that matches the one filter, by sequence.
+        """The last message of every subject that matches the one filter, by sequence.
 
         It reads through a consumer of that filter, so a worker may use it for its own pool.
         """

@@ -13,7 +13,6 @@ from nats.aio.msg import Msg
 from shared.bus.api import ask_api
 from shared.bus.base import (
     DLQ,
-    EVENTS,
     Answerer,
     Appended,
     Bus,
@@ -34,7 +33,7 @@ from shared.bus.link import Link
 from shared.bus.publishing import Publisher, Raw, raw
 from shared.bus.reading import LAST_OF_EACH, Reader, from_seq
 from shared.bus.redelivery import Redelivery
-from shared.bus.subjects import checked_subject
+from shared.bus.subjects import checked_subject, stream_of
 from shared.messages.base import Fact, Order, Output, Setting
 
 __all__ = ["BusSettings", "JetStreamBus", "connect"]
@@ -104,7 +103,7 @@ class JetStreamBus:
         return (await self._publisher.store(stream, one)).seq
 
     async def last_of(self, subject: str) -> list[Delivery]:
-        return await self._reader.standing(EVENTS, subject, LAST_OF_EACH)
+        return await self._reader.standing(stream_of(subject), subject, LAST_OF_EACH)
 
     async def work(
         self,

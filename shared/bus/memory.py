@@ -90,7 +90,8 @@ class MemoryBus:
         return self.server.stream(stream).append(stored).seq
 
     async def last_of(self, subject: str) -> list[Delivery]:
-        newest = {one.subject: one for one in self.server.stream(EVENTS).under([subject], 0)}
+        stream = self.server.stream(stream_of(subject))
+        newest = {one.subject: one for one in stream.under([subject], 0)}
         return sorted(newest.values(), key=lambda delivery: delivery.seq)
 
     async def work(

@@ -31,8 +31,8 @@ from shared.messages.facts import RunCancelRequested
 from shared.readmodel.tables import runs
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
-SILENCE_S = 0.5
-"""How long the log may be silent before it counts as read to its end."""
+SILENCE_S = 10.0
+"""How long to wait for a line that was there a moment ago: it may have expired meanwhile."""
 
 RunStatus = Literal["requested", "dispatched", "running", "completed", "failed", "cancelled"]
 RunKind = Literal["backup", "restore", "test", "discovery"]
@@ -153,15 +153,15 @@ async def _all(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncIterator
 
 
 async def _lines(deps: Dependencies, run_id: UUID) -> AsyncIterator[bytes]:
-    """What LOGS holds of the run, up to what was last when it was asked for."""
-    last = (await deps.bus.state(LOGS)).last_seq
+    """What LOGS holds of the run, up to what was its last when it was asked for."""
     subject = f"log.*.{run_id}"
+    newest = await deps.bus.last_of(subject)
     deliveries = aiter(deps.bus.follow(LOGS, after_seq=0, filters=(subject,)))
-    while last > 0:
+    while newest:
         try:
             delivery = await asyncio.wait_for(anext(deliveries), SILENCE_S)
         except (TimeoutError, StopAsyncIteration):
             return
         yield delivery.data + b"\n"
-        if delivery.seq >= last:
+        if delivery.seq >= newest[-1].seq:
             return
