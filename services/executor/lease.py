@@ -16,15 +16,15 @@ _RENEWALS = 4
 
 @asynccontextmanager
 async def run_lease(
-    bus: Bus, run_id: UUID, holder: str, *, ttl_s: float
+    bus: Bus, pool: str, run_id: UUID, holder: str, *, ttl_s: float
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Hold `run.<run_id>` inside the block; raises LeaveDelivery where another holder lives.
+    """Hold `run.<pool>.<run_id>` inside the block; raises LeaveDelivery where another holder lives.
 
     Yields a task that ends only once somebody else holds it. A bus that is away for longer than
     the lease costs no work: afterwards the lease is taken again if nobody has it. It only avoids
     work done twice; what decides is the expected sequence of the run's facts.
     """
-    bucket, key = bus.kv("leases"), f"run.{run_id}"
+    bucket, key = bus.kv("leases"), f"run.{pool}.{run_id}"
     revision = await bucket.create(key, holder.encode(), ttl_s=ttl_s)
     if revision is None:
         raise LeaveDelivery

@@ -101,7 +101,9 @@ class Runs:
         holder = f"{self._worker}.{secrets.token_hex(4)}"
         async with (
             self._cancellations.heard(order.run_id) as stop,
-            run_lease(self._bus, order.run_id, holder, ttl_s=self._rules.lease_s) as lost,
+            run_lease(
+                self._bus, order.pool, order.run_id, holder, ttl_s=self._rules.lease_s
+            ) as lost,
         ):
             await self._point("lease-taken")
             while not await self._step(work, Signals(stop, lost)):

@@ -17,7 +17,7 @@ from services.health.probes import Probes
 from services.health.pulse import Pulse
 from services.health.watched import Servers, Watched
 from shared.bus import Bus, Entry
-from shared.bus.lease import held
+from shared.bus.lease import led
 from shared.errors import PlatformError, UnavailableError
 from shared.messages.base import now
 from shared.messages.values import Health, Problem
@@ -56,10 +56,12 @@ class HealthService:
         self._wake = asyncio.Event()
 
     async def listen(self, replica: str) -> None:
-        """Wait for the lease, then judge for ever; raises LeaseLostError when it is lost."""
-        async with held(self._bus, LEASE, replica) as renewing, asyncio.TaskGroup() as group:
-            group.create_task(_outcome(renewing))
-            await self.begin()
+        """For ever: wait for the lease, judge while it is held."""
+        await led(self._bus, LEASE, replica, self._lead)
+
+    async def _lead(self) -> None:
+        await self.begin()
+        async with asyncio.TaskGroup() as group:
             group.create_task(self._hear())
             while True:
                 self._wake.clear()
@@ -71,6 +73,7 @@ class HealthService:
     async def begin(self) -> None:
         """Start the time of grace, from what was last said."""
         self._pulse = Pulse(self._clock_s())
+        self._trails, self._said, self._answers = {}, {}, {}
         self._down = await self._facts.services_down()
         for service in self._down:
             self._pulse.know(service, self._clock_s())
@@ -159,7 +162,3 @@ class HealthService:
         self._trails = {key: one for key, one in self._trails.items() if key in server_ids}
         self._said = {key: one for key, one in self._said.items() if key in server_ids}
         self._answers = {key: one for key, one in self._answers.items() if key[1] in names}
-
-
-async def _outcome(renewing: asyncio.Task[None]) -> None:
-    await renewing

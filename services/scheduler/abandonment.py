@@ -10,11 +10,9 @@ from services.scheduler.orders import VALID_FOR
 from services.scheduler.state import Run
 from shared.messages.values import Problem
 
-WORKERLESS_S = 60.0
-"""A run without a lease, in a pool without a living worker, is given up after this long."""
-
-PATIENCE_S = 600.0
-"""The same where workers live: longer than every redelivery and a queue before it."""
+ALONE_S = 50.0
+"""A running run without a lease is given up after this long: with the rarest look within the 60 s
+of invariant I3. A redelivery to a free worker takes half of it."""
 
 MARGIN = timedelta(seconds=15)
 """Past the last moment at which a worker may begin, for clocks that differ."""
@@ -42,17 +40,16 @@ class Watch:
         self._alone_since: dict[tuple[UUID, int], float] = {}
 
     def abandoned(
-        self, runs: Sequence[Run], leased: Collection[UUID], *, workers_live: bool, now_s: float
+        self, runs: Sequence[Run], leased: Collection[tuple[str, UUID]], *, now_s: float
     ) -> list[Run]:
         """The running runs whose attempt has been alone for too long. `now_s` is monotonic."""
         alone = {
             (run.run_id, run.attempts): run
             for run in runs
-            if run.status == "running" and run.run_id not in leased
+            if run.status == "running" and (run.pool, run.run_id) not in leased
         }
         self._alone_since = {key: self._alone_since.get(key, now_s) for key in alone}
-        limit_s = PATIENCE_S if workers_live else WORKERLESS_S
-        return [run for key, run in alone.items() if now_s - self._alone_since[key] >= limit_s]
+        return [run for key, run in alone.items() if now_s - self._alone_since[key] >= ALONE_S]
 
 
 def never_begun(runs: Sequence[Run], now: datetime) -> list[Run]:

@@ -20,7 +20,7 @@ from services.scheduler.state import Run, State
 from services.scheduler.workers import Workers
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
-from shared.bus.lease import held
+from shared.bus.lease import led
 from shared.errors import PlatformError, UnavailableError
 from shared.messages.values import Problem
 
@@ -76,16 +76,19 @@ class Scheduler:
         self._seen_seq = 0
         self._busy: dict[UUID, Run] = {}
         self._sent_s: dict[UUID, float] = {}
-        self._workers = Workers(bus, self._wake.set, clock)
+        self._workers = Workers(bus, self._wake.set)
         self._patience, self._watch = Patience(), Watch()
 
     async def listen(self, replica: str) -> None:
-        """Wait for the lease, then dispatch for ever; raises LeaseLostError when it is lost."""
-        async with held(self._bus, LEASE, replica) as renewing, asyncio.TaskGroup() as group:
-            group.create_task(_outcome(renewing))
+        """For ever: wait for the lease, dispatch while it is held."""
+        await led(self._bus, LEASE, replica, self._lead)
+
+    async def _lead(self) -> None:
+        # Another one may have led meanwhile, and what was under way was cut off.
+        self._busy, self._watch = {}, Watch()
+        async with asyncio.TaskGroup() as group:
             group.create_task(self._bus.work(DURABLE, EVENTS, REQUESTS, self.on_event))
             group.create_task(self._hear())
-            group.create_task(self._workers.hear_beats())
             group.create_task(self._workers.hear_dead_letters())
             await self._look_for_ever(group)
 
@@ -149,14 +152,11 @@ class Scheduler:
     async def _end_what_nobody_ends(self, group: asyncio.TaskGroup, runs: Sequence[Run]) -> None:
         active = [run for run in runs if run.status != "requested"]
         leased = await self._workers.leased() if active else ()
-        live = self._workers.live()
-        for run in self._watch.abandoned(
-            active, leased, workers_live=live, now_s=self._clock.monotonic_s()
-        ):
+        for run in self._watch.abandoned(active, leased, now_s=self._clock.monotonic_s()):
             self._abandon(group, run, WORKER_GONE)
         for run in active:
             problem = self._workers.given_up.get(run.run_id)
-            if problem is not None and run.run_id not in leased:
+            if problem is not None and (run.pool, run.run_id) not in leased:
                 self._abandon(group, run, problem)
         for run in never_begun(runs, self._clock.now()):
             self._abandon(group, run, NEVER_BEGUN)
@@ -202,7 +202,3 @@ class Scheduler:
     async def _give_up(self, run: Run, problem: Problem) -> None:
         with suppress(UnavailableError):  # the next look comes to the same end
             await self._dispatcher.fail(run, problem)
-
-
-async def _outcome(renewing: asyncio.Task[None]) -> None:
-    await renewing

@@ -1,11 +1,11 @@
-"""What the scheduler hears of the workers: signs of life, leases, orders they gave up."""
+"""What the scheduler hears of the workers: leases, orders they gave up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import TypeAlias
 from uuid import UUID
 
-from services.scheduler.clock import Clock
 from shared.bus import Bus, Delivery
 from shared.bus.base import COMMANDS, DLQ
 from shared.bus.deadletters import REASON, STREAM
@@ -13,23 +13,16 @@ from shared.messages.base import Order
 from shared.messages.values import Problem
 from shared.messages.wire import PoisonError
 
-BEAT_LATE_S = 20.0
+Leased: TypeAlias = tuple[str, UUID]
+"""A pool, and a run of it that a worker works on."""
 
 
 class Workers:
     """Knows nothing for sure: what is decided on it is fenced."""
 
-    def __init__(self, bus: Bus, wake: Callable[[], None], clock: Clock) -> None:
-        self._bus, self._wake, self._clock = bus, wake, clock
-        # The start counts as a sign of life: the first real one comes within seconds.
-        self._beat_s = clock.monotonic_s()
+    def __init__(self, bus: Bus, wake: Callable[[], None]) -> None:
+        self._bus, self._wake = bus, wake
         self.given_up: dict[UUID, Problem] = {}
-
-    async def hear_beats(self) -> None:
-        """Follow the executors' heartbeats, for ever."""
-        async for entry in self._bus.kv("beats").watch("service.executor.*"):
-            if entry is not None:
-                self._beat_s = self._clock.monotonic_s()
 
     async def hear_dead_letters(self) -> None:
         """Follow the orders that a durable gave up, for ever, from the oldest that is kept."""
@@ -39,14 +32,10 @@ class Workers:
                 self.given_up[run_id] = problem
                 self._wake()
 
-    def live(self) -> bool:
-        """Whether an executor beat lately."""
-        return self._clock.monotonic_s() - self._beat_s < BEAT_LATE_S
-
-    async def leased(self) -> Collection[UUID]:
-        """The runs that a worker holds a lease on."""
-        names = await self._bus.kv("leases").keys("run.")
-        return {UUID(name.removeprefix("run.")) for name in names}
+    async def leased(self) -> Collection[Leased]:
+        """The pools and runs that a worker holds a lease on: no pool speaks for another one's."""
+        names = [name.split(".") for name in await self._bus.kv("leases").keys("run.")]
+        return {(pool, UUID(run_id)) for _, pool, run_id in names}
 
     def only(self, run_ids: Collection[UUID]) -> None:
         """Forget what was given up of every other run: it has ended."""

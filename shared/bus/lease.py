@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias
+
+import structlog
 
 from shared.bus.base import Bus
-from shared.errors import PlatformError, UnavailableError
+from shared.errors import PlatformError, UnavailableError, leaves
 
 LEASE_TTL_S = 2.0
+
+Lead: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+"""What is done, for ever, by whoever holds a lease."""
+
+_log = structlog.get_logger()
 
 
 class LeaseLostError(PlatformError):
@@ -41,6 +49,25 @@ async def held(
                 entry = await bucket.get(name)
                 if entry is not None and entry.value == holder.encode():
                     await bucket.delete(name)
+
+
+async def led(bus: Bus, name: str, holder: str, lead: Lead) -> None:
+    """Run `lead` while `name` is ours, for ever: what is lost, to another replica or because the
+    bus was away for longer than the lease, is waited for again. Any other error is raised.
+    """
+    while True:
+        try:
+            async with held(bus, name, holder) as renewing, asyncio.TaskGroup() as group:
+                group.create_task(_outcome(renewing))
+                group.create_task(lead())
+        except* (LeaseLostError, UnavailableError) as errors:
+            codes = sorted({error.code for error in leaves(errors)})
+            _log.warning("stepped_down", lease=name, codes=codes)
+        await asyncio.sleep(LEASE_TTL_S / 4)
+
+
+async def _outcome(renewing: asyncio.Task[None]) -> None:
+    await asyncio.shield(renewing)
 
 
 async def _taken(bus: Bus, name: str, holder: str, ttl_s: float) -> int:

@@ -17,7 +17,7 @@ from shared.bus.base import AUDIT_CKPT, COMMANDS, EVENTS, LOGS, LeaveDelivery
 from shared.bus.bootstrap import bootstrap
 from shared.bus.deadletters import DURABLE, REASON, SEQ, STREAM, SUBJECT
 from shared.bus.jetstream import BusSettings
-from shared.bus.lease import LeaseLostError, held
+from shared.bus.lease import LeaseLostError, held, led
 from shared.bus.memory import MemoryBus, MemoryServer
 from shared.errors import InvalidInputError, PlatformError, UnavailableError
 from shared.messages.base import now
@@ -32,6 +32,7 @@ from shared.messages.orders import DiscoverServer
 from shared.messages.output import OutputLine
 from shared.messages.settings import ClaimSetting, PolicySetting
 from tests.support.bus import QUICK, plain_bus
+from tests.support.waiting import eventually
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[Bus]]
 
@@ -635,6 +636,29 @@ async def test_a_holder_learns_that_its_lease_is_lost(bus: Bus) -> None:
     entry = await bus.kv("leases").get("auditor")
     assert entry is not None
     assert entry.value == b"new"
+
+
+async def test_a_leader_that_loses_its_lease_stands_by_and_leads_again(bus: Bus) -> None:
+    terms: list[str] = []
+
+    async def lead() -> None:
+        terms.append("begun")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            terms.append("over")
+
+    leading = asyncio.create_task(led(bus, "auditor", "me", lead))
+    await eventually(lambda: terms)
+    await bus.kv("leases").delete("auditor")
+    assert await bus.kv("leases").create("auditor", b"you", ttl_s=1.0)
+    await eventually(lambda: terms == ["begun", "over"])
+    await eventually(lambda: terms == ["begun", "over", "begun"])
+    assert not leading.done()
+    leading.cancel()
+    await asyncio.wait({leading})
+    assert terms[3:] == ["over"]
+    assert await bus.kv("leases").get("auditor") is None
 
 
 async def test_a_lease_outlives_its_first_time_to_live(bus: Bus) -> None:

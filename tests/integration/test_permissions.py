@@ -21,7 +21,7 @@ from shared.messages.settings import AnySetting
 from tests.support.bus import SERVICES, PlatformNats, platform_nats
 
 POOLS = ("core", "p1", "p2")
-STREAMS = ("EVENTS", "COMMANDS", "LOGS", "DLQ", "AUDIT_CKPT", "KV_keys", "KV_sessions")
+STREAMS = ("EVENTS", "COMMANDS", "LOGS", "DLQ", "AUDIT_CKPT", "KV_keys", "KV_leases", "KV_sessions")
 
 
 def said(kind: str, types: str, pools: tuple[str, ...] = ("core",)) -> set[str]:
@@ -55,7 +55,7 @@ MAY_SAY: dict[str, set[str]] = {
     "executor": said("evt", f"backup: {ATTEMPTS}")
     | said("evt", f"restore: {ATTEMPTS}")
     | said("evt", "server: tested discovered")
-    | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.x1"}
+    | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.core.x1"}
     | {"$KV.schemas.engine", "$KV.schemas.runner", "dlq.executor-core-backup"},
     "storage": said("evt", "backup: verified corrupted deleted garbage_deleted")
     | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},
@@ -130,6 +130,7 @@ def vocabulary() -> set[str]:
     subjects |= {subject for listed in MAY_SAY.values() for subject in listed}
     subjects |= {f"$KV.keys.worker.{pool}" for pool in POOLS}
     subjects |= {f"$KV.beats.probe.{pool}.x1" for pool in POOLS}
+    subjects |= {f"$KV.leases.run.{pool}.x1" for pool in POOLS}
     return subjects | {"ask.x1.y1", "$SYS.REQ.SERVER.PING", "x1"}
 
 
@@ -273,6 +274,7 @@ async def test_an_agent_says_facts_of_its_own_pool_and_of_no_other(
     )
     assert new["LOGS"] == {"log.p1.x1"}
     assert new["KV_keys"] == {"$KV.keys.worker.p1"}
+    assert new["KV_leases"] == {"$KV.leases.run.p1.x1"}
     assert not new["COMMANDS"] | new["DLQ"] | new["AUDIT_CKPT"] | new["KV_sessions"]
 
 
@@ -327,7 +329,7 @@ def tricks() -> Iterator[tuple[str, str, object]]:
     yield "a direct get by body", f"{AGENT_API}.DIRECT.GET.EVENTS", {"seq": 1}
     yield "a message by number", f"{AGENT_API}.STREAM.MSG.GET.EVENTS", {"seq": 1}
     yield "the core's API", "$JS.API.STREAM.MSG.GET.EVENTS", {"seq": 1}
-    lease = f"{AGENT_API}.DIRECT.GET.KV_leases.$KV.leases.run.x1"
+    lease = f"{AGENT_API}.DIRECT.GET.KV_leases.$KV.leases.run.p1.x1"
     yield "the body of a lease's get", lease, {"last_by_subj": "cfg.user.x1"}
 
 

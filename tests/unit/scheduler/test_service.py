@@ -13,11 +13,10 @@ import msgspec
 import pytest
 
 from services.launcher.ports import free_port
-from services.scheduler.abandonment import WORKER_GONE, WORKERLESS_S
+from services.scheduler.abandonment import ALONE_S, WORKER_GONE
 from services.scheduler.patience import GIVE_UP_S
 from services.scheduler.service import CHECKPOINT_EVERY_S, LOOK_EVERY_S, SEND_AGAIN_S
 from services.scheduler.state import Archived
-from services.scheduler.workers import BEAT_LATE_S
 from shared.archive.envelope import seal_envelope
 from shared.archive.keys import fingerprint
 from shared.bus import Expect, WrongSequenceError
@@ -352,7 +351,7 @@ async def test_a_run_whose_worker_is_gone_ends_failed_and_its_paused_worker_cann
     began = await attempt(world, request.backup_id, request.run_id)
     await world.look()
 
-    world.clock.pass_s(max(WORKERLESS_S, BEAT_LATE_S))
+    world.clock.pass_s(ALONE_S)
     await world.look()
 
     (failed,) = world.said(BackupFailed)
@@ -381,11 +380,11 @@ async def test_a_run_whose_worker_holds_its_lease_is_left_alone(world: World) ->
     request = await world.request_backup()
     await world.look()
     await attempt(world, request.backup_id, request.run_id)
-    await world.bus.kv("leases").create(f"run.{request.run_id}", b"executor")
+    await world.bus.kv("leases").create(f"run.core.{request.run_id}", b"executor")
 
     for _ in range(3):
         await world.look()
-        world.clock.pass_s(WORKERLESS_S)
+        world.clock.pass_s(ALONE_S)
 
     assert world.said(BackupFailed) == []
 
