@@ -37,7 +37,7 @@ RIGHT = "canary-right-4712"
 ADMIN = "canary-admin-4713"
 S3_SECRET = "canary-store-4714"
 BIG = "create table big as select i, repeat(md5(i::text), 10) t from generate_series(1, 40000) i"
-# What pg_dump becomes while the file `mode` beside it holds a script.
+# What a tool becomes while the file `mode` beside it holds a script.
 WRAPPER = """#!/bin/sh
 if [ "$1" != --version ] && [ -s "{folder}/mode" ]; then . "{folder}/mode"; fi
 exec "{real}" "$@"
@@ -45,7 +45,7 @@ exec "{real}" "$@"
 
 
 class House:
-    """The platform of this module, its server and store, and a dump tool that can be made fail."""
+    """The platform of this module, its server and store, and tools that can be made fail."""
 
     def __init__(self, home: Installed, tools: Path) -> None:
         self.home, self.tools = home, tools
@@ -53,8 +53,8 @@ class House:
         self.archives: Path
 
     @contextmanager
-    def dump_tool(self, script: str) -> Iterator[None]:
-        """Run this script instead of pg_dump."""
+    def tool(self, script: str) -> Iterator[None]:
+        """Run this script before pg_dump and pg_restore, or instead if it exits."""
         (self.tools / "mode").write_text(script)
         try:
             yield
@@ -85,9 +85,10 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     tools = folder / "tools"
     tools.mkdir()
     (tools / "mode").touch()
-    wrapper = tools / "pg_dump"
-    wrapper.write_text(WRAPPER.format(folder=tools, real=bin_directory(16) / "pg_dump"))
-    wrapper.chmod(0o755)
+    for name in ("pg_dump", "pg_restore"):
+        wrapper = tools / name
+        wrapper.write_text(WRAPPER.format(folder=tools, real=bin_directory(16) / name))
+        wrapper.chmod(0o755)
     settings = {
         "EXECUTOR_TOOL_FOLDERS": f"{tools}:{bin_directory(16)}",
         "STORAGE_LOOK_EVERY_S": "2",
@@ -131,7 +132,7 @@ async def test_a_server_that_cannot_be_dumped_fails_the_run(
 async def test_a_dump_tool_that_fails_or_is_killed_fails_the_run(
     house: House, script: str, code: str
 ) -> None:
-    with house.dump_tool(script):
+    with house.tool(script):
         found = await house.failure()
 
     assert found == code
@@ -223,10 +224,10 @@ async def test_a_database_with_a_hostile_name_is_backed_up_and_restored(house: H
 async def test_no_secret_is_told_anywhere(house: House) -> None:
     home = house.home
     async with processes() as seen:
-        with house.dump_tool("sleep 1"):
+        with house.tool("sleep 1"):
             asked = await home.request_backup(house.server, "shop", house.store)
             assert (await home.ended(asked["run_id"]))["status"] == "completed"
-        await home.restore(asked["id"], house.server, "told_nothing")
+            await home.restore(asked["id"], house.server, "told_nothing")
     secrets = secrets_of(home)
     streams = {
         f"{stream} {one.subject}": one.data + json.dumps(one.headers).encode()
