@@ -17,7 +17,8 @@ from services.cli.errors import OK, UNREACHABLE, BadArgumentError, UnreachableEr
 from services.cli.output import Output, format_of, note, show_one
 from services.cli.profile import Profile
 from services.launcher.directory import DataDirectory
-from shared.keys.files import KeyFolder
+from shared.keys.files import KeyFolder, forget_recovery_key
+from shared.keys.sheet import Sheet, parse_sheet
 from shared.keys.sheet import recovery_sheet as sheet_of
 
 Service = Literal[
@@ -32,6 +33,14 @@ Service = Literal[
 ]
 SheetFile = Annotated[
     Path | None, Parameter(name="--file", help="Write it there (0600) instead of to stdout")
+]
+
+Forget = Annotated[
+    Path | None,
+    Parameter(help="Remove the private recovery key from this machine, given the sheet as a file"),
+]
+Restore = Annotated[
+    Path | None, Parameter(help="Make the key folder again from the sheet in this file")
 ]
 
 
@@ -67,6 +76,11 @@ async def status(*, output: Output = None) -> int:
         show_one({"url": url, **said}, output)
     else:
         show_one({"url": url, "ready": said["ready"], **said["checks"]}, output)
+        if KeyFolder(_home().keys).recovery_key.exists():
+            note(
+                "The offline recovery key still lies on this machine, where a thief would find it:"
+            )
+            note("print `holdfast recovery-sheet`, then remove the key with its option --forget.")
     return OK if said["ready"] else UNREACHABLE
 
 
@@ -80,21 +94,54 @@ def repair() -> int:
     return _auditor(["repair"])
 
 
-def recovery_sheet(*, file: SheetFile = None, form: Literal["text", "json"] = "text") -> int:
+def recovery_sheet(
+    *,
+    file: SheetFile = None,
+    form: Literal["text", "json"] = "text",
+    forget: Forget = None,
+    restore: Restore = None,
+) -> int:
     """Print every key of this installation, to keep on paper away from it."""
-    sheet = sheet_of(KeyFolder(_home().keys))
+    keys = KeyFolder(_home().keys)
+    if forget is not None:
+        return _forget(keys, _read_sheet(forget))
+    if restore is not None:
+        _read_sheet(restore).restore(keys.folder)
+        note(f"The keys are in {keys.folder} again. Delete {restore}.")
+        return OK
+    sheet = sheet_of(keys)
     text = sheet.json().decode() + "\n" if form == "json" else sheet.text()
     if file is None:
         print(text, end="")
-        return OK
+    else:
+        _write(file, text)
+        note(f"Written to {file}. Print it, then delete the file.")
+    return OK
+
+
+def _forget(keys: KeyFolder, sheet: Sheet) -> int:
+    """Remove the private recovery key, if the caller has a sheet that holds it."""
+    if keys.recovery_key.exists() and sheet.check != sheet_of(keys).check:
+        raise BadArgumentError("the sheet is not the one of this installation")
+    forget_recovery_key(keys)
+    note("The private recovery key is no longer on this machine: only the sheet has it.")
+    return OK
+
+
+def _read_sheet(path: Path) -> Sheet:
+    try:
+        return parse_sheet(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadArgumentError(f"{path} cannot be read") from error
+
+
+def _write(file: Path, text: str) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise BadArgumentError(f"{file} cannot be written: {error.strerror}") from error
     with os.fdopen(descriptor, "w") as paper:
         paper.write(text)
-    note(f"Written to {file}. Print it, then delete the file.")
-    return OK
 
 
 def _home() -> DataDirectory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from services.cli.output import show, size
 from services.cli.profile import Login, Profile, refuse_in_clear
 from services.cli.secrets_in import secret
 from services.launcher.ports import free_port
+from shared.keys.files import PLATFORM_FILES, ensure_keys
+from shared.keys.sheet import recovery_sheet
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 
@@ -151,3 +154,30 @@ def test_sizes_are_for_people() -> None:
         "1.0 KiB",
         "5.0 TiB",
     ]
+
+
+def test_the_recovery_key_leaves_the_machine_once_its_sheet_is_shown_and_comes_back_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, sheet = tmp_path / "home", tmp_path / "sheet"
+    monkeypatch.setenv("HOLDFAST_HOME", str(home))
+    home.mkdir()
+    keys = ensure_keys(home / "keys")
+    other = recovery_sheet(ensure_keys(tmp_path / "other"))
+    before = {name: (keys.folder / name).read_bytes() for name in PLATFORM_FILES}
+    assert run(["recovery-sheet", "--file", str(sheet)]) == 0
+    stranger = tmp_path / "stranger"
+    stranger.write_text(other.text())
+
+    assert run(["recovery-sheet", "--forget", str(stranger)]) == USAGE
+    assert keys.recovery_key.exists()
+    assert run(["recovery-sheet", "--forget", str(sheet)]) == 0
+    assert not keys.recovery_key.exists()
+    assert keys.kek.exists()
+
+    shutil.rmtree(keys.folder)
+    assert run(["recovery-sheet", "--restore", str(sheet)]) == 0
+    assert {name: (keys.folder / name).read_bytes() for name in PLATFORM_FILES} == before
+    said = capsys.readouterr()
+    for content in before.values():
+        assert content.decode().strip() not in said.out + said.err
