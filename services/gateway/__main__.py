@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import msgspec
+import structlog
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -16,17 +17,22 @@ from services.gateway.settings import Settings, check
 from shared.bus import Bus
 from shared.faults import kill_points
 from shared.keys.bucket import BusKeys
-from shared.keys.vault import Vault
+from shared.keys.vault import SealedValueError, Vault, encryption_keys
 from shared.readmodel.reader import read_model
 from shared.serving import serve
 from shared.settings import load
+
+_log = structlog.get_logger()
 
 
 async def work(bus: Bus) -> None:
     """Serve HTTP until cancelled."""
     settings = load(Settings, os.environ)
     check(settings)
-    vault = Vault(BusKeys(bus), settings.encryption_key.split(","))
+    keys = encryption_keys(settings.encryption_key)
+    vault = Vault(BusKeys(bus), keys)
+    if len(keys) > 1:
+        await rewrap(vault)
     async with read_model(settings.database_url, connections=10) as model:
         deps = msgspec.structs.replace(
             wire(settings, bus, model, vault), point=kill_points(os.environ)
@@ -37,6 +43,15 @@ async def work(bus: Bus) -> None:
                 await listen(deps)
             finally:
                 following.cancel()
+
+
+async def rewrap(vault: Vault) -> None:
+    """After a rotation of ENCRYPTION_KEY: wrap every sealing key under the newest."""
+    try:
+        _log.info("sealing_keys_rewrapped", count=await vault.rewrap())
+    except SealedValueError as error:
+        # All others are wrapped; whoever needs a lost one is told so, and the rest must work.
+        _log.error("sealing_keys_lost", code=error.code, cause=error.cause, fix=error.fix)
 
 
 async def listen(deps: Dependencies) -> None:

@@ -15,6 +15,7 @@ from services.gateway import claims
 from services.gateway.accounts import Caller
 from services.gateway.appending import Landed, land, seen, visible
 from services.gateway.dependencies import Dependencies
+from services.gateway.erasing import land_over
 from services.gateway.errors import (
     NameTakenError,
     PreconditionFailedError,
@@ -147,7 +148,7 @@ async def replace(
         drafts.append(await claims.taking(deps, claims.claim_key(noun.name, name), setting))
         drafts.append(await claims.freeing(deps, claims.claim_key(noun.name, row.name), setting))
     try:
-        landed = await land(deps, *drafts)
+        landed = await land_over(deps, row, setting, drafts, f"the {noun.name} was changed")
     except WrongSequenceError as error:
         held, _ = await claims.holder(deps, claims.claim_key(noun.name, name))
         if held not in {None, setting.key}:
@@ -161,7 +162,8 @@ async def remove(deps: Dependencies, noun: Noun[Any], row: Row[Any], caller: Cal
     removed = SettingRemoved(**changing(row.id, caller).said_by(), of=noun.name)
     freeing = await claims.freeing(deps, claims.claim_key(noun.name, row.name), removed)
     try:
-        await land(deps, Draft(removed, Expect(row.version)), freeing)
+        drafts = [Draft(removed, Expect(row.version)), freeing]
+        await land_over(deps, row, removed, drafts, f"the {noun.name} was removed")
     except WrongSequenceError as error:
         raise _changed(noun.name) from error
 

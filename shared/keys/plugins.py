@@ -76,6 +76,12 @@ def without_secrets(config: PluginConfig) -> PluginConfig:
     return {name: value for name, value in config.items() if not is_sealed(value)}
 
 
-def keys_of(config: PluginConfig) -> Iterator[str]:
-    """The ids of the sealing keys used in `config`."""
-    return (value["key"] for value in config.values() if is_sealed(value))
+def keys_of(value: Any) -> Iterator[str]:
+    """The ids of the sealing keys used anywhere in `value`, as JSON decodes it."""
+    if is_sealed(value):
+        yield value["key"]
+    elif isinstance(value, dict):
+        yield from keys_of([*value.values()])
+    elif isinstance(value, list):
+        for part in value:
+            yield from keys_of(part)

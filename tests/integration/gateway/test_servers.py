@@ -7,7 +7,12 @@ import copy
 from typing import Any
 
 import msgspec
+import pytest
 
+from shared.keys.sealed import Sealed
+from shared.keys.vault import SealedValueError
+from shared.messages.facts import KeyErased
+from shared.messages.settings import ServerSetting
 from tests.integration.gateway.platform import SERVER, Gateway, Platform
 
 
@@ -161,6 +166,43 @@ async def test_what_cannot_be_read_yet_is_accepted_not_refused(
     platform.projecting.set()
     assert answer.status_code == 202
     assert answer.headers["location"] == answer.json()["href"]
+
+
+async def test_the_key_of_a_secret_is_erased_once_no_setting_holds_it(
+    gateway: Gateway, platform: Platform
+) -> None:
+    made = await gateway.add_server()
+    vault, subject = gateway.deps.vault, f"cfg.server.{made['id']}"
+
+    async def token() -> Sealed:
+        [delivery] = await platform.bus.last_of(subject)
+        setting = delivery.message
+        assert isinstance(setting, ServerSetting)
+        return Sealed(**setting.endpoints[0].engine["password"])
+
+    async def opened(sealed: Sealed) -> str:
+        return await vault.open(sealed, subject, "endpoints.main.password")
+
+    first = await token()
+    renamed = (await _put(gateway, made, _kept(made, name="shop two"))).json()
+    assert await opened(first) == "canary-5b1f"
+    body = _kept(renamed)
+    body["endpoints"][0]["engine"]["password"] = "canary-77aa"
+    replaced = (await _put(gateway, renamed, body)).json()
+    second = await token()
+
+    with pytest.raises(SealedValueError):
+        await opened(first)
+    assert await opened(second) == "canary-77aa"
+    removed = await gateway.call(
+        "DELETE", f"/servers/{made['id']}", if_match=f'"{replaced["version"]}"'
+    )
+    assert removed.status_code == 204
+    with pytest.raises(SealedValueError):
+        await opened(second)
+    erased = [one.message for one in await platform.bus.last_of("evt.key.erased.*.*")]
+    keys = [one.key_id for one in erased if isinstance(one, KeyErased)]
+    assert keys == [first.key, second.key]
 
 
 def _changed_engine(**fields: Any) -> dict[str, Any]:

@@ -76,6 +76,7 @@ async def test_a_sealed_configuration_holds_no_secret_and_opens_to_the_same(vaul
     assert b"canary" not in msgspec.json.encode(sealed)
     assert sealed["host"] == "db"
     assert len(set(keys_of(sealed))) == 2
+    assert [*keys_of({"endpoints": [{"engine": sealed}]})] == [*keys_of(sealed)]
     assert await open_config(vault, "cfg.server.a", "runner", sealed) == CONFIG
 
 
