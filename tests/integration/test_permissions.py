@@ -42,7 +42,7 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "run: cancel_requested", POOLS)
     | said("evt", "user: signed_in sign_in_refused signed_out")
     | said("evt", "key: erased")
-    | {f"cfg.{noun}.x1" for noun in NOUNS}
+    | {f"cfg.{noun}.x1" for noun in NOUNS if noun != "platform"}
     | {"retry.x1", "$KV.sessions.x1", "$KV.idempotency.x1", "$KV.keys.x1"},
     "scheduler": said("evt", "run: dispatched")
     | said("evt", "backup: requested attempted failed cancelled")
