@@ -23,7 +23,7 @@ from shared.archive.keys import SigningKey
 from shared.bus import Bus
 from shared.bus.base import AUDIT_CKPT
 from shared.bus.gate import GUARD, Guarded
-from shared.bus.lease import held
+from shared.bus.lease import led
 from shared.errors import UnavailableError
 
 LEASE = "auditor"
@@ -43,16 +43,23 @@ class Auditor:
         self._bus, self._line, self._settings, self._key = bus, line, settings, key
         self._name = name
         self._guard: Guard | None = None
+        self._answering = self._leading = False
 
     async def work(self) -> None:
-        """Wait for the lease, then lead; raises when the lease or the lead is lost."""
-        async with held(self._bus, LEASE, self._name) as renewing:
-            await self._bus.answer(GUARD, self._answer)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_end_of(renewing))
-                group.create_task(self._lead())
+        """For ever: wait for the lease, lead while it is held; raises when the lead is lost."""
+        await led(self._bus, LEASE, self._name, self._lead)
 
     async def _lead(self) -> None:
+        if not self._answering:
+            await self._bus.answer(GUARD, self._answer)
+            self._answering = True
+        self._leading = True
+        try:
+            await self._audit_for_ever()
+        finally:
+            self._leading, self._guard = False, None
+
+    async def _audit_for_ever(self) -> None:
         url = self._settings.database_url
         while True:
             try:
@@ -94,10 +101,8 @@ class Auditor:
     async def _publish(self, note: str) -> None:
         await self._bus.keep(AUDIT_CKPT, CHECKPOINTS, note.encode(), key=str(uuid7()))
 
-    async def _answer(self, _question: bytes) -> bytes:
+    async def _answer(self, _question: bytes) -> bytes | None:
+        """Only who leads knows; one that stood down leaves the answer to its successor."""
+        if not self._leading:
+            return None
         return msgspec.json.encode(self._guard.verdict if self._guard else AWAY)
-
-
-async def _end_of(renewing: asyncio.Task[None]) -> None:
-    """Pass on that the lease was lost."""
-    await asyncio.shield(renewing)

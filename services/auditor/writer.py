@@ -13,6 +13,7 @@ import asyncpg
 from services.auditor.ledger import AUDIT_LOGS, EVENT_LOG, Record
 from services.auditor.projecting import projected
 from shared.audit.merkle import Tree
+from shared.bus.lease import LeaseLostError
 from shared.errors import PlatformError, UnavailableError
 from shared.messages.base import now
 
@@ -31,7 +32,7 @@ LOST = (
 """What a connection raises when Postgres goes away."""
 
 
-class FencedError(PlatformError):
+class FencedError(LeaseLostError):
     """Another auditor took over; this one must not write any more."""
 
     code = "auditor.fenced"

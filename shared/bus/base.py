@@ -85,7 +85,8 @@ class StreamState(msgspec.Struct, frozen=True):
 
 
 Handler: TypeAlias = Callable[[Delivery], Awaitable[None]]
-Answerer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
+Answerer: TypeAlias = Callable[[bytes], Awaitable[bytes | None]]
+"""None: the question is for another replica; nothing is answered."""
 
 
 class Kv(Protocol):

@@ -176,8 +176,8 @@ class JetStreamBus:
         await link.run(subject, link.client.flush(), 5.0)
 
     async def _answer(self, link: Link, message: Msg, answerer: Answerer) -> None:
-        if message.reply:
-            await link.send(message.reply, await answerer(message.data))
+        if message.reply and (answer := await answerer(message.data)) is not None:
+            await link.send(message.reply, answer)
 
     def _start(self, doing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_logged(doing))

@@ -143,7 +143,9 @@ class MemoryBus:
         answerer = self.server.answerers.get(subject)
         try:
             if answerer is not None:
-                return await asyncio.wait_for(answerer(data), timeout_s)
+                answer = await asyncio.wait_for(answerer(data), timeout_s)
+                if answer is not None:
+                    return answer
         except TimeoutError:
             pass
         raise UnavailableError(f"nobody answers on {subject}")

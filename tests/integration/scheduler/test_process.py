@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.bus.lease import LEASE_TTL_S
 from tests.integration.town import Town
 from tests.support.waiting import eventually
 
@@ -53,6 +54,33 @@ async def test_the_process_leads_idles_and_stops_cleanly(town: Town, service: st
             await process.wait()
 
     assert await town.gateway.kv("leases").get(service) is None
+
+
+@pytest.mark.parametrize("service", ["scheduler", "health"])
+async def test_a_bus_that_is_away_for_longer_than_the_lease_ends_no_process(
+    town: Town, service: str
+) -> None:
+    async def leads() -> int | None:
+        entry = await town.gateway.kv("leases").get(service)
+        return entry.revision if entry is not None else None
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", f"services.{service}", cwd=ROOT, env=environment(town, service)
+    )
+    try:
+        await eventually(leads, within=30)
+        await asyncio.to_thread(town.nats.server.kill9)
+        await asyncio.sleep(2 * LEASE_TTL_S)
+        await asyncio.to_thread(town.nats.server.start)
+        back = await eventually(leads, within=20)
+        await asyncio.sleep(2 * LEASE_TTL_S)
+
+        assert process.returncode is None
+        assert (await leads() or 0) > back
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_without_its_keys_the_scheduler_says_what_is_missing(town: Town) -> None:
