@@ -213,6 +213,18 @@ async def test_the_last_of_each_subject_comes_in_the_order_of_the_stream(bus: Bu
     assert await bus.last_of(f"evt.backup.*.core.{uuid4()}") == []
 
 
+async def test_the_last_line_of_a_run_is_found_too(bus: Bus) -> None:
+    run_id = uuid4()
+    for number in range(3):
+        await bus.say(OutputLine(run_id=run_id, attempt=1, level="info", text=f"line {number}"))
+    await bus.say(OutputLine(run_id=uuid4(), attempt=1, level="info", text="another's"))
+
+    async def said() -> list[bytes]:
+        return [one.data for one in await bus.last_of(f"log.*.{run_id}") if b"line 2" in one.data]
+
+    assert len(await eventually(said)) == 1
+
+
 async def test_a_durable_goes_on_where_it_was(opened: Open) -> None:
     heard_seqs: list[int] = []
 
