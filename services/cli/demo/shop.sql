@@ -76,7 +76,8 @@ SELECT i, 'Product № ' || i, 1 + (random() * 500)::numeric(10, 2),
          jsonb_build_object('ean', lpad(i::text, 13, '0'), 'colours', jsonb_build_array('rød', 'blå'))
        END
 FROM generate_series(1, 8000) AS i
-JOIN pictures AS picture ON picture.n = i % 400;
+JOIN pictures AS picture ON picture.n = i % 400
+ORDER BY i;
 
 INSERT INTO shop.orders (id, customer_id, state, placed_at, note)
 SELECT i, 1 + (random() * 59999)::int,
