@@ -24,6 +24,11 @@ EXPIRED = Problem(
     cause="no worker took the run in time",
     fix="check that an executor of the pool is running, then run it again",
 )
+LOST = Problem(
+    code="run.expired",
+    cause="the run's worker was lost, and no other one took it over in time",
+    fix="see the executor's log for why it ended, then run it again",
+)
 
 
 class History(msgspec.Struct, frozen=True):
@@ -81,5 +86,5 @@ def decide(
     if past.attempts >= limit:
         return Fail(EXHAUSTED)
     if now > not_after:
-        return Fail(EXPIRED)
+        return Fail(LOST if past.attempts else EXPIRED)
     return Attempt(past.attempts + 1)

@@ -57,7 +57,10 @@ class Questions:
         self._bus, self._worker, self._workplace = bus, worker, workplace
 
     async def answer(self, order: AnyQuestion) -> None:
-        """Repeatable: an answer that stands in the log already is not said again."""
+        """Repeatable: an answer that is the log's last one of the server is not said again.
+
+        What comes so late that it may have been answered and passed over is not answered.
+        """
         match order:
             case ProbeServer():
                 await self._probe(order)
@@ -107,6 +110,8 @@ class Questions:
     async def _once(
         self, order: AnyQuestion, verb: str, ask: Callable[[AnyQuestion], Awaitable[Fact]]
     ) -> None:
+        if now() > order.not_after:
+            return  # the scheduler has said, or says, that nobody answered
         subject = f"evt.server.{verb}.{order.pool}.{order.server_id}"
         if await self._answered(subject, order.run_id) is None:
             return

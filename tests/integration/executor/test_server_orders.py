@@ -76,6 +76,17 @@ async def test_a_discovery_lists_databases_and_is_answered_once(
     assert before == after
 
 
+async def test_a_question_that_comes_too_late_is_not_answered(world: World) -> None:
+    late = orders.TestServer(server_id=uuid4(), run_id=uuid4(), not_after=now(), sealed="")
+    async with world.executor() as executor:
+        await world.bus.append(late)
+        async for delivery in world.bus.follow("COMMANDS", after_seq=0):
+            await executor.on_order(delivery)
+            break
+
+    assert (await world.bus.state("EVENTS")).last_seq == 0
+
+
 @pytest.mark.parametrize(
     ("endpoints", "health"),
     [(("up",), "healthy"), (("up", "down"), "degraded"), (("down",), "unreachable")],

@@ -10,6 +10,7 @@ import pytest
 from services.executor.attempts import (
     EXHAUSTED,
     EXPIRED,
+    LOST,
     Attempt,
     Cancel,
     Decision,
@@ -48,7 +49,8 @@ def decided(past: History, *, cancel: bool = False, late: bool = False) -> Decis
         (History(), False, False, Attempt(1)),
         (History(7, 2), False, False, Attempt(3)),
         (History(7, 3), False, False, Fail(EXHAUSTED)),
-        (History(7, 1), False, True, Fail(EXPIRED)),
+        (History(), False, True, Fail(EXPIRED)),
+        (History(7, 1), False, True, Fail(LOST)),
         (History(), True, False, Cancel()),
         (History(7, 3), True, True, Cancel()),
         (History(7, 1, ended=True), True, True, Leave()),
