@@ -21,7 +21,9 @@ OBJECTS = tuple(
 BODY = Body(
     backup_id="b1",
     attempt="a1",
-    about=About(engine="postgresql", method="logical", consistency_point='weird "näme"\n\x01\x7f/\u2028'),
+    about=About(
+        engine="postgresql", method="logical", consistency_point='weird "näme"\n\x01\x7f/\u2028'
+    ),
     objects=OBJECTS,
     checkpoint="holdfast/audit\n7\nroot\n",
 )
