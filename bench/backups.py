@@ -135,6 +135,7 @@ async def bench() -> AsyncIterator[Bench]:
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-bench-"))
         folder = Path(name)
         source = await stack.enter_async_context(customer(folder / "customer"))
+        await source.started()
         platform = await stack.enter_async_context(running(DataDirectory(folder / "home")))
         token = platform.first_admin_token
         assert token is not None

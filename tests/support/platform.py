@@ -193,6 +193,7 @@ async def installed(
         home = DataDirectory(folder / "home")
         _choose_port(home)
         source = await stack.enter_async_context(customer(folder / "customer"))
+        await source.started()
         platform = await stack.enter_async_context(held(home, services))
         token = platform.first_admin_token
         assert token is not None, "a fresh platform has a one-time token"

@@ -22,6 +22,9 @@ SELECT count(*), coalesce(sum(hashtextextended(t::text, 1)::numeric), 0)::text,
        coalesce(sum(hashtextextended(t::text, 2)::numeric), 0)::text
 FROM ONLY {table} AS t
 """
+# Output settings are part of what `t::text` says, so both sides use the same ones.
+_SETTINGS = "SET TimeZone = 'UTC'; SET extra_float_digits = 1"
+AT_ONCE = 2
 _SEQUENCES = "SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2"
 _LARGE_OBJECTS = "SELECT loid::text, pageno, md5(data) FROM pg_largeobject ORDER BY 1, 2"
 
@@ -80,20 +83,26 @@ async def content_of(database: Postgres) -> Content:
     schema = await _schema(database)
     connection = await database.connect()
     try:
-        # Output settings are part of what `t::text` says, so both sides use the same ones.
-        await connection.execute("SET TimeZone = 'UTC'; SET extra_float_digits = 1")
         names = [row["name"] for row in await connection.fetch(_TABLES)]
-        tables = {name: await _table(connection, name) for name in names}
         sequences = [tuple(row) for row in await connection.fetch(_SEQUENCES)]
         large = [tuple(row) for row in await connection.fetch(_LARGE_OBJECTS)]
     finally:
         await connection.close()
+    halves = await asyncio.gather(*(_tables(database, names[n::AT_ONCE]) for n in range(AT_ONCE)))
+    tables = {name: content for half in halves for name, content in half.items()}
     return Content(schema, tables, sequences, large)
 
 
-async def _table(connection: asyncpg.Connection, name: str) -> tuple[int, str, str]:
-    # `name` was quoted by the server's own format('%I').
-    return tuple(await connection.fetchrow(_CONTENT.format(table=name)))
+async def _tables(database: Postgres, names: list[str]) -> dict[str, tuple[int, str, str]]:
+    connection = await database.connect()
+    try:
+        await connection.execute(_SETTINGS)
+        # Each name was quoted by the server's own format('%I').
+        return {
+            name: tuple(await connection.fetchrow(_CONTENT.format(table=name))) for name in names
+        }
+    finally:
+        await connection.close()
 
 
 async def _schema(database: Postgres) -> str:

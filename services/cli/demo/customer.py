@@ -20,8 +20,12 @@ SETTINGS = {"fsync": "off", "max_wal_size": "2GB", "shared_buffers": "128MB"}
 class Customer:
     """The running server, as an operator would know it."""
 
-    def __init__(self, server: PostgresServer) -> None:
-        self.server = server
+    def __init__(self, server: PostgresServer, starting: asyncio.Task[None]) -> None:
+        self.server, self._starting = server, starting
+
+    async def started(self) -> None:
+        """Wait until it takes connections; raises LaunchError."""
+        await asyncio.shield(self._starting)
 
     def database(self, name: str) -> Postgres:
         """How to reach a database on it."""
@@ -34,7 +38,8 @@ class Customer:
         )
 
     async def load_shop(self) -> None:
-        """Make the shop; takes some seconds."""
+        """Make the shop once the server has started; takes some seconds."""
+        await self.started()
         connection = await self.database("postgres").connect()
         try:
             await connection.execute(f"CREATE DATABASE {SHOP}")
@@ -49,10 +54,11 @@ class Customer:
 
 @asynccontextmanager
 async def customer(directory: Path) -> AsyncIterator[Customer]:
-    """Start the server in an empty `directory`; stop it at the end."""
+    """Begin to start the server in an empty `directory`; stop it at the end."""
     server = PostgresServer(directory, log=directory / "log", major=16, settings=SETTINGS)
-    await asyncio.to_thread(server.start)
+    starting = asyncio.create_task(asyncio.to_thread(server.start))
     try:
-        yield Customer(server)
+        yield Customer(server, starting)
     finally:
+        await asyncio.wait({starting})
         await asyncio.to_thread(server.kill9)

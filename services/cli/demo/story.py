@@ -179,11 +179,11 @@ async def tell(story: Story, source: Customer, ready_s: float, began: float) -> 
     say("tampering, and opening the archive without the platform")
     archive_refused = await story.tampered_archive_refused(story.archive(first))
     recovered = await story.recovered(story.archive(first), expected)
+    audit, audit_refused = await story.audit()
     say("waiting for another attempt at the killed backup")
     attempts = await story.attempts(second["run_id"])
     await story.restore(second["id"], "shop_killed")
     killed = Killed(attempts=attempts, equal=await story.equal(expected, "shop_killed"))
-    audit, audit_refused = await story.audit()
     return Results(
         ready_s=round(ready_s, 2),
         run_s=round(time.monotonic() - began, 2),
