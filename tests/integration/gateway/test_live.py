@@ -14,6 +14,7 @@ import pytest
 from services.gateway import live
 from services.gateway.live import Cursor, Live, LiveEvent, ResyncNeeded
 from services.gateway.routes.events import _messages, _wanted
+from shared.bus.base import EVENTS
 from shared.messages.facts import BackupDeleted, UserSignedOut
 from shared.messages.output import OutputLine
 from shared.messages.values import Role
@@ -45,6 +46,17 @@ async def deleted(platform: Platform) -> BackupDeleted:
     return fact
 
 
+async def now_at(gateway: Gateway) -> Cursor:
+    """Where live events are, once everything said so far has passed."""
+
+    async def passed() -> bool:
+        last = (await gateway.deps.bus.state(EVENTS)).last_seq
+        return gateway.deps.live.cursor.events >= last
+
+    await eventually(passed)
+    return gateway.deps.live.cursor
+
+
 async def test_a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice(
     gateway: Gateway, platform: Platform
 ) -> None:
@@ -62,7 +74,7 @@ async def test_a_listener_that_comes_back_misses_nothing_and_hears_nothing_twice
 async def test_another_gateway_goes_on_from_the_same_cursor(
     gateway: Gateway, platform: Platform
 ) -> None:
-    start = gateway.deps.live.cursor
+    start = await now_at(gateway)
     fact = await deleted(platform)
     async with platform.gateway() as other:
         [event] = await some(other.deps.live, 1, start)
@@ -73,8 +85,9 @@ async def test_another_gateway_goes_on_from_the_same_cursor(
 async def test_an_event_is_not_shown_before_it_can_be_read(
     gateway: Gateway, platform: Platform
 ) -> None:
+    start = await now_at(gateway)
     platform.projecting.clear()
-    hearing = asyncio.create_task(some(gateway.deps.live, 1))
+    hearing = asyncio.create_task(some(gateway.deps.live, 1, start))
     await deleted(platform)
     await asyncio.sleep(0.3)
     early = hearing.done()
@@ -105,7 +118,7 @@ async def test_a_cursor_that_is_too_old_is_told_to_load_anew(
 
 
 async def test_no_sealed_value_and_no_claim_reaches_a_listener(gateway: Gateway) -> None:
-    start = gateway.deps.live.cursor
+    start = await now_at(gateway)
 
     await gateway.add_server()
     [event] = await some(gateway.deps.live, 1, start)
@@ -119,7 +132,7 @@ async def test_no_sealed_value_and_no_claim_reaches_a_listener(gateway: Gateway)
 async def test_output_comes_only_to_those_who_watch_the_run(
     gateway: Gateway, platform: Platform
 ) -> None:
-    run_id, start = uuid4(), gateway.deps.live.cursor
+    run_id, start = uuid4(), await now_at(gateway)
     line = OutputLine(run_id=run_id, attempt=1, level="info", text="reading")
 
     await platform.bus.say(line)
@@ -136,7 +149,7 @@ async def test_output_comes_only_to_those_who_watch_the_run(
 async def test_who_signed_in_is_told_to_administrators_only(
     gateway: Gateway, platform: Platform
 ) -> None:
-    start = gateway.deps.live.cursor
+    start = await now_at(gateway)
     await platform.bus.append(UserSignedOut(user_id="u1"))
     await deleted(platform)
 

@@ -220,7 +220,8 @@ async def test_a_test_reaches_the_pool_at_once(town: Town) -> None:
 
 async def test_a_queued_backup_is_cancelled_by_the_scheduler(town: Town) -> None:
     request = await request_backup(town)
-    await town.gateway.append(RunCancelRequested(run_id=request.run_id))
+    wish = await town.gateway.append(RunCancelRequested(run_id=request.run_id))
+    await town.model.at_least(wish.seq)
     async with scheduler(town):
         await town.heard(BackupCancelled, request.backup_id)
 
