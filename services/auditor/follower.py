@@ -13,7 +13,6 @@ from services.auditor.writer import LogGapError, Writer
 from shared.bus import Bus
 from shared.bus.base import EVENTS
 from shared.bus.errors import BusRefusedError
-from shared.bus.lease import go_on_unless_cancelled
 
 BATCH = 500
 """So many events at most share a transaction; those of an idle platform go one by one."""
@@ -42,7 +41,6 @@ class Follower:
                 self._guard.alarm(str(errors.exceptions[0]))
             except* BusRefusedError as errors:
                 self._guard.doubt(f"the event stream cannot be read: {errors.exceptions[0]}")
-            go_on_unless_cancelled()
 
     async def _read(self, queue: asyncio.Queue[Record]) -> None:
         async for delivery in self._bus.follow(EVENTS, after_seq=self._writer.seq):

@@ -13,7 +13,6 @@ from services.auditor.comparison import StreamDamagedError, compare_all, compare
 from services.auditor.history import History
 from shared.bus import Bus
 from shared.bus.gate import GUARD, Guarded
-from shared.bus.lease import go_on_unless_cancelled
 from shared.errors import PlatformError
 
 QUICK_EVENTS = 20_000
@@ -81,7 +80,7 @@ class Guard:
                 for work in works:
                     group.create_task(_run(work))
         except* _DoubtError:
-            go_on_unless_cancelled()
+            pass
 
     async def work(self) -> None:
         """Compare at once, when called, and every so often; read everything as often as set."""

@@ -23,7 +23,7 @@ from shared.archive.keys import SigningKey
 from shared.bus import Bus
 from shared.bus.base import AUDIT_CKPT
 from shared.bus.gate import GUARD, Guarded
-from shared.bus.lease import go_on_unless_cancelled, led
+from shared.bus.lease import led
 from shared.errors import UnavailableError
 
 LEASE = "auditor"
@@ -71,7 +71,6 @@ class Auditor:
             except* UnavailableError as errors:
                 _log.warning("interrupted", cause=str(errors.exceptions[0]))
             self._guard = None
-            go_on_unless_cancelled()
             await asyncio.sleep(AGAIN_S)
 
     async def _audit(self, writer: Writer, history: History) -> None:

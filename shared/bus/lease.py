@@ -63,18 +63,7 @@ async def led(bus: Bus, name: str, holder: str, lead: Lead) -> None:
         except* (LeaseLostError, UnavailableError) as errors:
             codes = sorted({error.code for error in leaves(errors)})
             _log.warning("stepped_down", lease=name, codes=codes)
-        go_on_unless_cancelled()
         await asyncio.sleep(LEASE_TTL_S / 4)
-
-
-def go_on_unless_cancelled() -> None:
-    """Raise CancelledError where a task group swallowed it, for errors of its tasks came with it.
-
-    To be called after every `except*` in a loop that is to end when it is cancelled.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _outcome(renewing: asyncio.Task[None]) -> None:
