@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 TEST_PROGRAMS := strace:strace
 BENCH_PROGRAMS := $(TEST_PROGRAMS) zstd:zstd openssl:openssl
 
-WORKERS ?= 3
+WORKERS ?= 2
 PYTEST := .venv/bin/python -m pytest
 export HOLDFAST_HOME ?= $(CURDIR)/.data
 

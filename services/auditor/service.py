@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from functools import partial
 
 import msgspec
 import structlog
@@ -23,7 +24,7 @@ from shared.archive.keys import SigningKey
 from shared.bus import Bus
 from shared.bus.base import AUDIT_CKPT
 from shared.bus.gate import GUARD, Guarded
-from shared.bus.lease import led
+from shared.bus.lease import apart, led
 from shared.errors import UnavailableError
 
 LEASE = "auditor"
@@ -63,15 +64,18 @@ class Auditor:
         url = self._settings.database_url
         while True:
             try:
-                async with AsyncExitStack() as stack:
-                    writing = await stack.enter_async_context(connected(url))
-                    reading = await stack.enter_async_context(connected(url))
-                    await check_key(reading, self._key)
-                    await self._audit(await Writer.take_over(writing), History(reading))
+                await apart(partial(self._lead_once, url))
             except* UnavailableError as errors:
                 _log.warning("interrupted", cause=str(errors.exceptions[0]))
             self._guard = None
             await asyncio.sleep(AGAIN_S)
+
+    async def _lead_once(self, url: str) -> None:
+        async with AsyncExitStack() as stack:
+            writing = await stack.enter_async_context(connected(url))
+            reading = await stack.enter_async_context(connected(url))
+            await check_key(reading, self._key)
+            await self._audit(await Writer.take_over(writing), History(reading))
 
     async def _audit(self, writer: Writer, history: History) -> None:
         settings = self._settings

@@ -55,15 +55,34 @@ async def led(bus: Bus, name: str, holder: str, lead: Lead) -> None:
     """Run `lead` while `name` is ours, for ever: what is lost, to another replica or because the
     bus was away for longer than the lease, is waited for again. Any other error is raised.
     """
+
+    async def once() -> None:
+        async with held(bus, name, holder) as renewing, asyncio.TaskGroup() as group:
+            group.create_task(_outcome(renewing))
+            group.create_task(lead())
+
     while True:
         try:
-            async with held(bus, name, holder) as renewing, asyncio.TaskGroup() as group:
-                group.create_task(_outcome(renewing))
-                group.create_task(lead())
+            await apart(once)
         except* (LeaseLostError, UnavailableError) as errors:
             codes = sorted({error.code for error in leaves(errors)})
             _log.warning("stepped_down", lease=name, codes=codes)
         await asyncio.sleep(LEASE_TTL_S / 4)
+
+
+async def apart(work: Lead) -> None:
+    """Run `work` in a task of its own: a loop that catches its errors still ends when cancelled.
+
+    A task group that is cancelled while a task of it fails raises the failure alone.
+    """
+    task = asyncio.ensure_future(work())
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task})
+        raise
+    task.result()
 
 
 async def _outcome(renewing: asyncio.Task[None]) -> None:

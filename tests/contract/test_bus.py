@@ -719,3 +719,22 @@ async def test_a_fact_of_everybody_is_heard_by_each_durable(bus: Bus) -> None:
         await bus.append(BackupCancelled(backup_id=uuid4(), run_id=uuid4(), attempt=0))
         await until(lambda: len(seen) == 4)
     assert sorted(seen) == ["one", "one", "two", "two"]
+
+
+async def test_a_leader_that_is_cancelled_ends_also_when_its_work_fails_meanwhile(bus: Bus) -> None:
+    begun = asyncio.Event()
+
+    async def lead() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise UnavailableError("gone at the same moment")
+
+    leading = asyncio.create_task(led(bus, "auditor", "me", lead))
+    await begun.wait()
+    leading.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({leading})
+
+    assert leading.cancelled()
