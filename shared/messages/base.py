@@ -59,11 +59,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The tag: `backup.completed`, `setting.server`, `backup.run`, `output.line`."""
         return str(self.__struct_config__.tag)
 
-    @property
-    def subject(self) -> str:
-        """Where the message is published."""
-        raise NotImplementedError
-
 
 def _fact_type(class_name: str) -> str:
     noun, *verb = words(class_name)
@@ -139,3 +134,7 @@ class Output(Message, frozen=True, kw_only=True, tag_field="type", tag=_output_t
     @property
     def subject(self) -> str:
         return f"log.{checked(self.pool)}.{self.run_id}"
+
+
+AnyKind: TypeAlias = Fact | Setting | Order | Output
+"""What can be said: every kind has the subject that it is published on."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from shared.errors import PlatformError
-from shared.messages.base import Message
+from shared.messages.base import AnyKind, Message
 from shared.messages.facts import AnyFact
 from shared.messages.orders import AnyOrder
 from shared.messages.output import AnyOutput
@@ -41,7 +41,7 @@ def decode(data: bytes) -> AnyMessage:
         raise PoisonError(f"undecodable message: {error}") from error
 
 
-def headers(message: Message, source: str) -> dict[str, str]:
+def headers(message: AnyKind, source: str) -> dict[str, str]:
     """The CloudEvents attributes and the message id; `source` names the saying service."""
     return {
         "Nats-Msg-Id": str(message.id),
