@@ -7,20 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Row, Select, func, not_, or_, select
 
 from services.storage.garbage import Attempt
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     audit_checkpoints,
     backup_attempts,
-    backup_metadata,
     backups,
     restores,
     stores,
 )
 
 _BATCH = 1000
+_COMPLETED = backups.c.stored_bytes.is_not(None)
+"""Only the completion that ended the run sets it: one that came after another ending does not."""
 
 
 class Catalogue(Protocol):
@@ -77,10 +78,8 @@ class ReadModelCatalogue:
         return int(row.size) if row and row.size else 0
 
     async def standing(self, store_id: str) -> set[UUID]:
-        query = (
-            select(backups.c.id)
-            .join(backup_metadata, backup_metadata.c.backup_id == backups.c.id)
-            .where(backups.c.store_id == store_id, backups.c.status != "deleted")
+        query = select(backups.c.id).where(
+            _COMPLETED, backups.c.store_id == store_id, backups.c.status != "deleted"
         )
         return {row.id for row in await self._read_model.rows(query)}
 
@@ -100,9 +99,7 @@ class ReadModelCatalogue:
         ended = backups.c.completed_at
         query = _attempts(store_id).where(
             # Not the one that completed: there is one for every backup that stands.
-            or_(
-                backup_metadata.c.backup_id.is_(None), backup_attempts.c.attempt < backups.c.attempt
-            ),
+            or_(not_(_COMPLETED), backup_attempts.c.attempt < backups.c.attempt),
             or_(
                 backup_attempts.c.deleted_at.is_(None),
                 (ended + again <= now) & (backup_attempts.c.deleted_at < ended + again),
@@ -142,10 +139,9 @@ def _attempts(store_id: str) -> Select[Any]:
             backups.c.status,
             backups.c.attempt.label("latest"),
             backups.c.completed_at.label("ended_at"),
-            backup_metadata.c.backup_id.is_not(None).label("archived"),
+            _COMPLETED.label("archived"),
         )
         .join(backups, backups.c.id == backup_attempts.c.backup_id)
-        .outerjoin(backup_metadata, backup_metadata.c.backup_id == backups.c.id)
         .where(backup_attempts.c.store_id == store_id)
         .order_by(backup_attempts.c.seq)
     )

@@ -12,7 +12,6 @@ from uuid import uuid4
 import msgspec
 import pytest
 from cryptography.fernet import Fernet
-from miniopy_async import Minio
 
 from services.auditor.writer import connected
 from services.storage.catalogue import ReadModelCatalogue
@@ -37,7 +36,7 @@ from shared.plugins import schemas_of
 from shared.stores import AnyStore, Store
 from tests.integration.storage.world import World, running
 from tests.support import archives
-from tests.support.s3 import S3Service, make_bucket, moto_s3
+from tests.support.s3 import S3Service, make_bucket, moto_s3, open_uploads, s3_client
 from tests.unit.storage.builders import Said, names, put
 
 KEY = Fernet.generate_key().decode()
@@ -234,6 +233,22 @@ async def test_a_late_writer_is_found_by_the_second_look(platform: World, store:
     assert await names(store) == {f"{backup.id}/2/{one.name}" for one in facts.objects}
 
 
+async def test_a_completion_that_came_after_another_ending_keeps_nothing_in_the_store(
+    platform: World, store: AnyStore
+) -> None:
+    backup = Said(platform.bus)
+    await backup.requested()
+    await backup.attempted(1)
+    facts = await archive(store, backup, 1)
+    await backup.cancelled(1)
+    await backup.completed(1, facts)
+
+    async with storing(platform):
+        await platform.heard(BackupGarbageDeleted)
+
+    assert await names(store) == set()
+
+
 async def test_no_unfinished_upload_of_a_failed_attempt_survives(
     platform: World, moto: S3Service, tmp_path: Path
 ) -> None:
@@ -251,17 +266,4 @@ async def test_no_unfinished_upload_of_a_failed_attempt_survives(
         await backup.failed(1)
         await platform.heard(BackupGarbageDeleted)
 
-    async with s3_client(moto) as client:
-        left = await client._list_multipart_uploads(store.bucket, prefix=store.prefix)
-    assert left.uploads == []
-
-
-def s3_client(service: S3Service) -> Minio:
-    """A client that sees unfinished uploads."""
-    return Minio(
-        f"127.0.0.1:{service.port}",
-        service.access_key_id,
-        service.secret_access_key,
-        secure=False,
-        region="us-east-1",
-    )
+    assert await open_uploads(moto, store.prefix) == 0
