@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import msgspec
 import structlog
 
 from services.auditor.comparison import StreamDamagedError, compare_all, compare_ends
 from services.auditor.history import History
 from shared.bus import Bus
-from shared.bus.gate import GUARD, Guarded
+from shared.bus.gate import Guarded
+from shared.bus.lease import apart
 from shared.errors import PlatformError
 
 QUICK_EVENTS = 20_000
@@ -49,9 +49,6 @@ class Guard:
         self._next_doubt = asyncio.Event()
         self.verdict = Guarded(ok=False, cause="the event stream is not compared yet")
 
-    async def listen(self) -> None:
-        await self._bus.answer(GUARD, self._answer)
-
     def doubt(self, cause: str = "the event stream is compared again after a reconnect") -> None:
         """Close the gate until the stream is compared again; it may be another one now."""
         self._unread = True
@@ -74,11 +71,15 @@ class Guard:
     async def while_trusted(self, *works: Callable[[], Awaitable[None]]) -> None:
         """Wait until it is safe, then run `works` until the next doubt cancels them."""
         doubt = await self.trusted()
-        try:
+
+        async def together() -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_doubted(doubt))
                 for work in works:
                     group.create_task(_run(work))
+
+        try:
+            await apart(together)
         except* _DoubtError:
             pass
 
@@ -142,9 +143,6 @@ class Guard:
             else:
                 self._unread = self._unread and doubt.is_set()
                 _log.info("event_stream_read", events=count)
-
-    async def _answer(self, _question: bytes) -> bytes:
-        return msgspec.json.encode(self.verdict)
 
 
 async def _doubted(doubt: asyncio.Event) -> None:
