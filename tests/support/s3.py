@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from miniopy_async.api import Minio
+
 from shared.stores import S3
 
 BUCKET = "archives"
@@ -114,18 +116,27 @@ def moto_s3() -> Iterator[S3Service]:
 
 async def make_bucket(service: S3Service) -> None:
     """moto begins without buckets."""
-    from miniopy_async.api import Minio
+    async with s3_client(service) as client:
+        if not await client.bucket_exists(BUCKET):
+            await client.make_bucket(BUCKET)
 
-    client = Minio(
+
+async def open_uploads(service: S3Service, prefix: str) -> int:
+    """How many multipart uploads below `prefix` are neither completed nor aborted."""
+    async with s3_client(service) as client:
+        listed = await client._list_multipart_uploads(BUCKET, prefix=prefix)
+    return len(listed.uploads)
+
+
+def s3_client(service: S3Service) -> Minio:
+    """A client beside the stores under test, to be used as a context manager."""
+    return Minio(
         f"127.0.0.1:{service.port}",
         service.access_key_id,
         service.secret_access_key,
         secure=False,
         region="us-east-1",
     )
-    async with client:
-        if not await client.bucket_exists(BUCKET):
-            await client.make_bucket(BUCKET)
 
 
 def _free_port() -> int:
