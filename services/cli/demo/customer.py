@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from services.cli.demo.compare import Postgres
-from services.launcher.postgres import SUPERUSER, PostgresServer
+from services.launcher.postgres import SUPERUSER, PostgresServer, StopMode
 
 SHOP = "shop"
 # The sample is made anew each time, so nothing is lost when the power goes; only its server is
@@ -61,4 +61,4 @@ async def customer(directory: Path) -> AsyncIterator[Customer]:
         yield Customer(server, starting)
     finally:
         await asyncio.wait({starting})
-        await asyncio.to_thread(server.kill9)
+        await asyncio.to_thread(server.stop, StopMode.IMMEDIATE)
