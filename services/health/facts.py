@@ -11,9 +11,9 @@ from shared.bus import Bus, Delivery, Expect, WrongSequenceError
 from shared.messages.facts import (
     ServerHealthChanged,
     ServiceCameBack,
-    ServiceFact,
     ServiceWentDown,
 )
+from shared.messages.facts.platform import ServiceFact
 from shared.messages.values import Health
 
 

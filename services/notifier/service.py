@@ -26,7 +26,8 @@ from shared.errors import PlatformError, UnavailableError
 from shared.keys.plugins import open_config
 from shared.keys.vault import Vault
 from shared.messages.base import Fact, consequence, now
-from shared.messages.facts import NotificationFact, NotificationFailed, NotificationSent
+from shared.messages.facts import NotificationFailed, NotificationSent
+from shared.messages.facts.notifications import NotificationFact
 from shared.messages.values import Problem
 from shared.plugins import announce
 

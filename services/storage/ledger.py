@@ -15,8 +15,8 @@ from shared.messages.facts import (
     BackupDeleted,
     BackupDeleteRequested,
     BackupExpired,
-    BackupFact,
 )
+from shared.messages.facts.backups import BackupFact
 
 ACTOR = "service:storage"
 

@@ -15,7 +15,8 @@ from services.storage.settings import Settings
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
 from shared.errors import PlatformError
-from shared.messages.facts import BackupAttempted, BackupFact, BackupRequested
+from shared.messages.facts import BackupAttempted, BackupRequested
+from shared.messages.facts.backups import BackupFact
 from shared.messages.settings import StoreSetting
 from shared.plugins import announce
 from shared.stores import AnyStore

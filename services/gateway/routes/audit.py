@@ -123,3 +123,10 @@ async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator
     yield first
     async for line in rest:
         yield line
+
+
+ROUTES = [
+    list_audit,
+    show_checkpoint,
+    export_audit,
+]

@@ -129,3 +129,11 @@ async def me(deps: Deps, caller: Who) -> Account:
     if account is None:
         raise UnauthenticatedError("the account is deleted")
     return account
+
+
+ROUTES = [
+    login,
+    refresh,
+    logout,
+    me,
+]

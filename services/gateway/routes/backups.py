@@ -248,3 +248,11 @@ async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> R
     location = f"/api/v1/backups/{backup_id}"
     accepted = Accepted(id=str(backup_id), href=location)
     return Response(accepted, status_code=202, headers={"Location": location})
+
+
+ROUTES = [
+    list_backups,
+    create_backup,
+    get_backup,
+    delete_backup,
+]

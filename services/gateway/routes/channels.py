@@ -157,3 +157,12 @@ async def _setting(
         channel=await sealed(deps, f"cfg.channel.{change.key}", "channel", config, schema),
         enabled=data.enabled,
     )
+
+
+ROUTES = [
+    list_channels,
+    create_channel,
+    get_channel,
+    replace_channel,
+    delete_channel,
+]

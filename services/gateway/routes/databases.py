@@ -141,3 +141,10 @@ async def _refuse_unknown(deps: Dependencies, data: DatabaseChoice) -> None:
         raise InvalidFieldsError(
             "there is no such policy", [InputFault("/policy_id", "no such policy")]
         )
+
+
+ROUTES = [
+    list_databases,
+    get_database,
+    replace_database,
+]

@@ -86,3 +86,8 @@ def _message(event: LiveEvent | None) -> ServerSentEventMessage:
     return ServerSentEventMessage(
         event=event.type, id=str(event.at), data=msgspec.json.encode(data)
     )
+
+
+ROUTES = [
+    listen,
+]

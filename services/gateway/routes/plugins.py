@@ -15,3 +15,8 @@ from shared.plugins import KINDS, announced
 async def list_plugins(deps: Deps) -> dict[str, dict[str, dict[str, Any]]]:
     """The schema of each engine, runner, store and channel; secret fields are `writeOnly`."""
     return {kind: await announced(deps.bus, kind) for kind in KINDS}
+
+
+ROUTES = [
+    list_plugins,
+]

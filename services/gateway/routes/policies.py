@@ -134,3 +134,12 @@ async def delete_policy(
 
 def _setting(change: Change, data: NewPolicy) -> PolicySetting:
     return PolicySetting(**change.said_by(), name=data.name, keep_last=data.keep_last)
+
+
+ROUTES = [
+    list_policies,
+    create_policy,
+    get_policy,
+    replace_policy,
+    delete_policy,
+]

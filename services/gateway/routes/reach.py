@@ -126,3 +126,9 @@ def _later(run_id: UUID) -> Response[Any]:
     location = f"/api/v1/runs/{run_id}"
     accepted = Accepted(id=str(run_id), href=location)
     return Response(accepted, status_code=202, headers={"Location": location})
+
+
+ROUTES = [
+    test_server,
+    discover_databases,
+]

@@ -185,3 +185,10 @@ async def get_restore(restore_id: FromPath[UUID], deps: Deps) -> Response[Restor
     """Show one restore."""
     row = await configured.row_of(deps, RESTORE, restore_id)
     return configured.shown(row, RESTORE)
+
+
+ROUTES = [
+    restore_backup,
+    list_restores,
+    get_restore,
+]

@@ -156,3 +156,12 @@ async def _setting(deps: Dependencies, change: Change, data: NewRule) -> RuleSet
         facts=data.facts,
         enabled=data.enabled,
     )
+
+
+ROUTES = [
+    list_rules,
+    create_rule,
+    get_rule,
+    replace_rule,
+    delete_rule,
+]

@@ -165,3 +165,11 @@ async def _lines(deps: Dependencies, run_id: UUID) -> AsyncIterator[bytes]:
         yield delivery.data + b"\n"
         if delivery.seq >= newest[-1].seq:
             return
+
+
+ROUTES = [
+    list_runs,
+    get_run,
+    cancel_run,
+    read_run_log,
+]

@@ -218,3 +218,12 @@ def _refuse_twins(data: NewServer) -> None:
         if name in names[:number]:
             fault = InputFault(f"/endpoints/{number}/name", "used twice on this server")
             raise InvalidFieldsError("two endpoints have the same name", [fault])
+
+
+ROUTES = [
+    list_servers,
+    create_server,
+    get_server,
+    replace_server,
+    delete_server,
+]

@@ -117,3 +117,9 @@ async def _make(data: Setup, request: Request[Any, Any, Any], deps: Dependencies
     return Account(
         id=user_id, name=account.name, email=account.email, role=account.role, disabled=False
     )
+
+
+ROUTES = [
+    get_setup,
+    set_up,
+]

@@ -175,3 +175,12 @@ async def _setting(
         quota_bytes=data.quota_bytes,
         store=await sealed(deps, f"cfg.store.{change.key}", "store", config, schema),
     )
+
+
+ROUTES = [
+    list_stores,
+    create_store,
+    get_store,
+    replace_store,
+    delete_store,
+]

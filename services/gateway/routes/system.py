@@ -90,3 +90,13 @@ async def errors() -> Response[str]:
 async def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """The OpenAPI 3.1 document."""
     return Response(described(request.app), media_type="application/json")
+
+
+ROUTES = [
+    healthz,
+    readyz,
+    root,
+    reference,
+    errors,
+    openapi,
+]

@@ -16,7 +16,8 @@ from shared.bus.memory import MemoryBus, MemoryServer
 from shared.bus.redelivery import Redelivery
 from shared.errors import UnavailableError
 from shared.messages.base import Fact, Order, Setting, consequence
-from shared.messages.facts import NotificationFact, NotificationFailed, NotificationSent
+from shared.messages.facts import NotificationFailed, NotificationSent
+from shared.messages.facts.notifications import NotificationFact
 from shared.messages.settings import ChannelSetting, SettingRemoved
 from shared.plugins import announced
 from tests.support.waiting import eventually

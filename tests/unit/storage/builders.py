@@ -23,12 +23,12 @@ from shared.messages.facts import (
     BackupDeleted,
     BackupDeleteRequested,
     BackupExpired,
-    BackupFact,
     BackupFailed,
     BackupGarbageDeleted,
     BackupRequested,
     BackupVerified,
 )
+from shared.messages.facts.backups import BackupFact
 from shared.messages.settings import StoreSetting
 from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
 from shared.stores import Store

@@ -21,10 +21,10 @@ from shared.bus.memory import MemoryBus, MemoryServer
 from shared.messages.facts import (
     BackupCorrupted,
     BackupDeleted,
-    BackupFact,
     BackupGarbageDeleted,
     BackupVerified,
 )
+from shared.messages.facts.backups import BackupFact
 from shared.plugins import announced
 from shared.stores.base import ObjectInfo, StoreUnreachableError
 from shared.stores.local import Local

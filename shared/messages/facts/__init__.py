@@ -1,0 +1,87 @@
+"""Facts: what happened, in the past tense, in reading order."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from shared.messages.facts.accounts import (
+    KeyErased,
+    UserSignedIn,
+    UserSignedOut,
+    UserSignInRefused,
+)
+from shared.messages.facts.backups import (
+    BackupAttempted,
+    BackupCancelled,
+    BackupCompleted,
+    BackupCorrupted,
+    BackupDeleted,
+    BackupDeleteRequested,
+    BackupExpired,
+    BackupFailed,
+    BackupGarbageDeleted,
+    BackupRequested,
+    BackupVerified,
+)
+from shared.messages.facts.notifications import (
+    NotificationFailed,
+    NotificationSent,
+)
+from shared.messages.facts.platform import (
+    LogRepaired,
+    ServiceCameBack,
+    ServiceWentDown,
+)
+from shared.messages.facts.restores import (
+    RestoreAttempted,
+    RestoreCancelled,
+    RestoreCompleted,
+    RestoreFailed,
+    RestoreRequested,
+)
+from shared.messages.facts.runs import (
+    RunCancelRequested,
+    RunDispatched,
+)
+from shared.messages.facts.servers import (
+    ServerDiscovered,
+    ServerDiscoveryRequested,
+    ServerHealthChanged,
+    ServerTested,
+    ServerTestRequested,
+)
+
+AnyFact: TypeAlias = (
+    BackupRequested
+    | BackupAttempted
+    | BackupCompleted
+    | BackupFailed
+    | BackupCancelled
+    | BackupVerified
+    | BackupCorrupted
+    | BackupExpired
+    | BackupDeleteRequested
+    | BackupDeleted
+    | BackupGarbageDeleted
+    | RestoreRequested
+    | RestoreAttempted
+    | RestoreCompleted
+    | RestoreFailed
+    | RestoreCancelled
+    | RunDispatched
+    | RunCancelRequested
+    | ServerTestRequested
+    | ServerTested
+    | ServerDiscoveryRequested
+    | ServerDiscovered
+    | ServerHealthChanged
+    | ServiceWentDown
+    | ServiceCameBack
+    | NotificationSent
+    | NotificationFailed
+    | UserSignedIn
+    | UserSignInRefused
+    | UserSignedOut
+    | KeyErased
+    | LogRepaired
+)

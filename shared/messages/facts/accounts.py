@@ -1,0 +1,44 @@
+"""Facts about accounts and the keys that seal them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from shared.keys.sealed import Sealed
+from shared.messages.base import Fact, Key
+
+
+class UserFact(Fact, frozen=True, kw_only=True):
+    """About one account."""
+
+    KEYED_BY: ClassVar[str] = "user_id"
+    user_id: Key
+
+
+class UserSignedIn(UserFact, frozen=True, kw_only=True):
+    """Somebody proved to be the account; `address` is sealed with the person's key."""
+
+    address: Sealed | None = None
+
+
+class UserSignInRefused(UserFact, frozen=True, kw_only=True):
+    """A sign-in for an existing account failed."""
+
+    address: Sealed | None = None
+
+
+class UserSignedOut(UserFact, frozen=True, kw_only=True):
+    """The session ended by the account's wish."""
+
+
+class KeyFact(Fact, frozen=True, kw_only=True):
+    """About one sealing key."""
+
+    KEYED_BY: ClassVar[str] = "key_id"
+    key_id: Key
+
+
+class KeyErased(KeyFact, frozen=True, kw_only=True):
+    """The key is gone for ever, and with it everything that was sealed under it."""
+
+    reason: str

@@ -1,0 +1,110 @@
+"""Facts about backups."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from shared.messages.base import Fact, Key
+from shared.messages.values import (
+    ArchiveFacts,
+    BackupType,
+    DatabaseRef,
+    Method,
+    Problem,
+)
+
+
+class BackupFact(Fact, frozen=True, kw_only=True):
+    """About one backup."""
+
+    KEYED_BY: ClassVar[str] = "backup_id"
+    backup_id: UUID
+
+
+class BackupRequested(BackupFact, frozen=True, kw_only=True):
+    """Somebody, or a schedule, wants a backup. The first fact of a backup: expects 0."""
+
+    run_id: UUID
+    database: DatabaseRef
+    store_id: str
+    run_pool: Key
+    type_wanted: BackupType = BackupType.FULL
+    method: Method = Method.LOGICAL
+    codec: str = "zstd"
+    note: str = ""
+
+
+class BackupAttempted(BackupFact, frozen=True, kw_only=True):
+    """A worker is about to write under `prefix`: also the record of what may need deleting."""
+
+    run_id: UUID
+    attempt: int
+    worker: str
+    store_id: str
+    prefix: str
+
+
+class BackupCompleted(BackupFact, frozen=True, kw_only=True):
+    """The manifest exists and its bytes were read back by the attempt that wrote them."""
+
+    run_id: UUID
+    attempt: int
+    prefix: str
+    started_at: datetime
+    seconds: float
+    archive: ArchiveFacts
+
+
+class BackupFailed(BackupFact, frozen=True, kw_only=True):
+    """The run ended without a backup; what its attempts wrote is garbage."""
+
+    run_id: UUID
+    attempt: int
+    problem: Problem
+
+
+class BackupCancelled(BackupFact, frozen=True, kw_only=True):
+    """Somebody stopped the run; what its attempts wrote is garbage."""
+
+    run_id: UUID
+    attempt: int
+
+
+class BackupVerified(BackupFact, frozen=True, kw_only=True):
+    """Every object was read from the store again and has the hash its manifest says."""
+
+    bytes_read: int
+    seconds: float
+
+
+class BackupCorrupted(BackupFact, frozen=True, kw_only=True):
+    """An object is missing, cut or changed: the backup cannot be restored from this store."""
+
+    problem: Problem
+
+
+class BackupExpired(BackupFact, frozen=True, kw_only=True):
+    """A policy keeps the backup no longer."""
+
+    reason: str
+
+
+class BackupDeleteRequested(BackupFact, frozen=True, kw_only=True):
+    """Somebody wants the backup deleted."""
+
+    reason: str = ""
+
+
+class BackupDeleted(BackupFact, frozen=True, kw_only=True):
+    """The backup's objects are gone from its store, manifest first."""
+
+    freed_bytes: int
+
+
+class BackupGarbageDeleted(BackupFact, frozen=True, kw_only=True):
+    """What one attempt without a backup left behind is gone from the store."""
+
+    attempt: int
+    freed_bytes: int

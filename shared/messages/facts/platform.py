@@ -1,0 +1,45 @@
+"""Facts about the platform itself: its services, its log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from shared.messages.base import Fact, Key
+from shared.messages.values import (
+    Problem,
+)
+
+
+class ServiceFact(Fact, frozen=True, kw_only=True):
+    """About one of the platform's own services."""
+
+    KEYED_BY: ClassVar[str] = "service"
+    service: Key
+
+
+class ServiceWentDown(ServiceFact, frozen=True, kw_only=True):
+    """No heartbeat of any replica for too long."""
+
+    last_beat_at: datetime | None = None
+
+
+class ServiceCameBack(ServiceFact, frozen=True, kw_only=True):
+    """A service that was down beats again."""
+
+
+class LogFact(Fact, frozen=True, kw_only=True):
+    """About the event log itself."""
+
+    KEYED_BY: ClassVar[str] = "incident_id"
+    incident_id: UUID
+
+
+class LogRepaired(LogFact, frozen=True, kw_only=True):
+    """The stream was damaged and has been re-created from event_log."""
+
+    problem: Problem
+    last_seq: int
+    restored: int
+    appended_after_fork: int

@@ -1,0 +1,41 @@
+"""Settings: what somebody configured. Each is the whole new state, on `cfg.<noun>.<key>`."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from shared.messages.settings.accounts import (
+    UserSetting,
+)
+from shared.messages.settings.notifications import (
+    ChannelSetting,
+    RuleSetting,
+)
+from shared.messages.settings.platform import (
+    ClaimSetting,
+    PlatformSetting,
+    SettingRemoved,
+)
+from shared.messages.settings.schedules import (
+    PolicySetting,
+)
+from shared.messages.settings.servers import (
+    DatabaseSetting,
+    ServerSetting,
+)
+from shared.messages.settings.stores import (
+    StoreSetting,
+)
+
+AnySetting: TypeAlias = (
+    PlatformSetting
+    | UserSetting
+    | ServerSetting
+    | StoreSetting
+    | PolicySetting
+    | DatabaseSetting
+    | ChannelSetting
+    | RuleSetting
+    | ClaimSetting
+    | SettingRemoved
+)

@@ -1,0 +1,59 @@
+"""The read model: projections of the log. Only the auditor writes; everybody may read."""
+
+from __future__ import annotations
+
+from shared.readmodel.tables.backups import (
+    backup_attempts,
+    backup_metadata,
+    backups,
+    databases,
+)
+from shared.readmodel.tables.base import metadata
+from shared.readmodel.tables.log import (
+    audit_checkpoints,
+    audit_logs,
+    checkpoints,
+    consumer_floors,
+    event_log,
+    sealed_keys,
+)
+from shared.readmodel.tables.runs import (
+    notifications,
+    restores,
+    runs,
+)
+from shared.readmodel.tables.settings import (
+    claims,
+    notification_channels,
+    notification_rules,
+    platform,
+    retention_policies,
+    servers,
+    stores,
+    users,
+)
+
+__all__ = [
+    "audit_checkpoints",
+    "audit_logs",
+    "backup_attempts",
+    "backup_metadata",
+    "backups",
+    "checkpoints",
+    "claims",
+    "consumer_floors",
+    "databases",
+    "event_log",
+    "metadata",
+    "notification_channels",
+    "notification_rules",
+    "notifications",
+    "platform",
+    "restores",
+    "retention_policies",
+    "runs",
+    "sealed_keys",
+    "servers",
+    "stores",
+    "users",
+]

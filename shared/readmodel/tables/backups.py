@@ -1,0 +1,82 @@
+"""What is backed up, and its backups."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from shared.readmodel.tables.base import metadata, when
+
+databases = Table(
+    "databases",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("server_id", UUID(as_uuid=True), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size_bytes", BigInteger),
+    Column("policy_id", Text),
+    Column("tags", JSONB, nullable=False, server_default="[]"),
+    Column("seen_at", when),
+    Column("version", BigInteger, nullable=False),
+    Index("databases_server", "server_id"),
+)
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("run_id", UUID(as_uuid=True), nullable=False),
+    Column("database_id", UUID(as_uuid=True), nullable=False),
+    Column("server_id", UUID(as_uuid=True), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("database_name", Text, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("codec", Text, nullable=False),
+    # requested, running, completed, failed, cancelled, expired, deleting, deleted
+    Column("status", Text, nullable=False),
+    # unverified, verified, corrupt
+    Column("proof", Text, nullable=False, server_default="unverified"),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("prefix", Text),
+    Column("raw_bytes", BigInteger),
+    Column("stored_bytes", BigInteger),
+    Column("problem", JSONB),
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("requested_at", when, nullable=False),
+    Column("started_at", when),
+    Column("completed_at", when),
+    Column("verified_at", when),
+    Column("version", BigInteger, nullable=False),
+    Index("backups_by_time", "requested_at", "id"),
+    Index("backups_by_database", "database_id", "requested_at"),
+)
+backup_metadata = Table(
+    "backup_metadata",
+    metadata,
+    Column("backup_id", UUID(as_uuid=True), primary_key=True),
+    Column("archive", JSONB, nullable=False),
+)
+backup_attempts = Table(
+    "backup_attempts",
+    metadata,
+    Column("backup_id", UUID(as_uuid=True), primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("at", when, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    # When storage last made sure that nothing of this attempt is left in the store.
+    Column("deleted_at", when),
+)

@@ -1,0 +1,76 @@
+"""Runs, restores and deliveries."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from shared.readmodel.tables.base import metadata, when
+
+restores = Table(
+    "restores",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("run_id", UUID(as_uuid=True), nullable=False),
+    Column("backup_id", UUID(as_uuid=True), nullable=False),
+    Column("target_server_id", UUID(as_uuid=True), nullable=False),
+    Column("target_endpoint", Text, nullable=False),
+    Column("target_name", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("problem", JSONB),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("raw_bytes", BigInteger),
+    Column("tables", JSONB),
+    Column("requested_at", when, nullable=False),
+    Column("completed_at", when),
+    Column("seconds", Float),
+    Column("version", BigInteger, nullable=False),
+)
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    # backup, restore, test, discovery
+    Column("kind", Text, nullable=False),
+    Column("object_id", UUID(as_uuid=True), nullable=False),
+    Column("server_id", UUID(as_uuid=True), nullable=False),
+    Column("pool", Text, nullable=False),
+    # requested, dispatched, running, completed, failed, cancelled
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("worker", Text),
+    Column("problem", JSONB),
+    Column("result", JSONB),
+    Column("cancel_requested_at", when),
+    Column("requested_seq", BigInteger, nullable=False),
+    Column("requested_at", when, nullable=False),
+    Column("dispatched_at", when),
+    Column("started_at", when),
+    Column("ended_at", when),
+    Column("actor", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Index("runs_by_status", "status", "requested_seq"),
+    Index("runs_by_time", "requested_at", "id"),
+)
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("channel_id", Text, nullable=False),
+    Column("fact_id", UUID(as_uuid=True), nullable=False),
+    Column("fact_type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("problem", JSONB),
+    Column("at", when, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)

@@ -1,0 +1,63 @@
+"""Settings: one row is the current state of one configured thing."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Integer,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.readmodel.tables.base import settings_table, when
+
+platform = settings_table("platform", Column("setting", JSONB, nullable=False))
+claims = settings_table("claims", Column("noun", Text), Column("holder", Text))
+users = settings_table(
+    "users",
+    Column("name", JSONB, nullable=False),
+    Column("email", JSONB, nullable=False),
+    Column("password_hash", JSONB, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+)
+servers = settings_table(
+    "servers",
+    Column("name", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("runner", JSONB, nullable=False),
+    Column("endpoints", JSONB, nullable=False),
+    Column("run_limit", Integer, nullable=False),
+    Column("health", Text, nullable=False, server_default="unknown"),
+    Column("health_problem", JSONB),
+    Column("health_at", when),
+)
+stores = settings_table(
+    "stores",
+    Column("name", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("quota_bytes", BigInteger),
+    Column("store", JSONB, nullable=False),
+)
+retention_policies = settings_table(
+    "retention_policies",
+    Column("name", Text, nullable=False),
+    Column("keep_last", Integer, nullable=False),
+)
+notification_channels = settings_table(
+    "notification_channels",
+    Column("name", Text, nullable=False),
+    Column("channel", JSONB, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+)
+notification_rules = settings_table(
+    "notification_rules",
+    Column("name", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("facts", JSONB, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+)
