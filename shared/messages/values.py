@@ -36,6 +36,18 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A role within a scope: servers of these environments or groups; neither named: all.
+
+    `without` names rights that the role has and this grant has not.
+    """
+
+    role: Role
+    environments: list[str] = []
+    group_ids: list[str] = []
+    without: list[str] = []
+
+
 class Health(StrEnum):
     """What the last probe of a server said."""
 

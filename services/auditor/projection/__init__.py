@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.auditor.projection import backups, others, restores, runs, servers, settings
+from services.auditor.projection import archives, backups, others, restores, runs, servers, settings
 from services.auditor.projection.change import Change, Projections
 from services.auditor.projection.others import AUDIT_ONLY
 from shared.messages.base import Message
 
 PROJECTIONS: Projections = {
     **backups.PROJECTIONS,
+    **archives.PROJECTIONS,
     **restores.PROJECTIONS,
     **runs.PROJECTIONS,
     **servers.PROJECTIONS,

@@ -58,6 +58,8 @@ def requested(event: BackupRequested, seq: int) -> Iterator[Change]:
         actor=event.actor,
         note=event.note,
         requested_at=event.at,
+        schedule_id=event.schedule_id,
+        slot=event.slot,
         version=seq,
     )
     yield Change(backups, (event.backup_id,), create(row))

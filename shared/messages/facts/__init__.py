@@ -10,6 +10,15 @@ from shared.messages.facts.accounts import (
     UserSignedOut,
     UserSignInRefused,
 )
+from shared.messages.facts.archives import (
+    ArchiveCorrupted,
+    ArchiveDeleted,
+    ArchiveExpired,
+    ArchiveFailed,
+    ArchiveReplicated,
+    ArchiveRequested,
+    ArchiveVerified,
+)
 from shared.messages.facts.backups import (
     BackupAttempted,
     BackupCancelled,
@@ -63,6 +72,13 @@ AnyFact: TypeAlias = (
     | BackupDeleteRequested
     | BackupDeleted
     | BackupGarbageDeleted
+    | ArchiveRequested
+    | ArchiveReplicated
+    | ArchiveFailed
+    | ArchiveVerified
+    | ArchiveCorrupted
+    | ArchiveExpired
+    | ArchiveDeleted
     | RestoreRequested
     | RestoreAttempted
     | RestoreCompleted

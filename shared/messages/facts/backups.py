@@ -24,7 +24,10 @@ class BackupFact(Fact, frozen=True, kw_only=True):
 
 
 class BackupRequested(BackupFact, frozen=True, kw_only=True):
-    """Somebody, or a schedule, wants a backup. The first fact of a backup: expects 0."""
+    """Somebody, or a schedule, wants a backup. The first fact of a backup: expects 0.
+
+    `slot` is the time the schedule meant; `further_store_ids` are to hold a copy once completed.
+    """
 
     run_id: UUID
     database: DatabaseRef
@@ -34,6 +37,9 @@ class BackupRequested(BackupFact, frozen=True, kw_only=True):
     method: Method = Method.LOGICAL
     codec: str = "zstd"
     note: str = ""
+    schedule_id: str | None = None
+    slot: datetime | None = None
+    further_store_ids: list[str] = []
 
 
 class BackupAttempted(BackupFact, frozen=True, kw_only=True):

@@ -17,10 +17,13 @@ from shared.messages.settings.platform import (
     SettingRemoved,
 )
 from shared.messages.settings.schedules import (
+    BlackoutSetting,
     PolicySetting,
+    ScheduleSetting,
 )
 from shared.messages.settings.servers import (
     DatabaseSetting,
+    GroupSetting,
     ServerSetting,
 )
 from shared.messages.settings.stores import (
@@ -32,7 +35,10 @@ AnySetting: TypeAlias = (
     | UserSetting
     | ServerSetting
     | StoreSetting
+    | GroupSetting
     | PolicySetting
+    | ScheduleSetting
+    | BlackoutSetting
     | DatabaseSetting
     | ChannelSetting
     | RuleSetting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.keys.sealed import Sealed
 from shared.messages.base import Setting
-from shared.messages.values import Role
+from shared.messages.values import Grant, Role
 
 
 class UserSetting(Setting, frozen=True, kw_only=True):
@@ -15,3 +15,4 @@ class UserSetting(Setting, frozen=True, kw_only=True):
     password_hash: Sealed
     role: Role
     disabled: bool = False
+    grants: list[Grant] = []

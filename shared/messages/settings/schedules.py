@@ -2,11 +2,68 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from shared.messages.base import Setting
+from shared.messages.values import BackupType, Method
 
 
 class PolicySetting(Setting, frozen=True, kw_only=True):
-    """What to keep: the newest `keep_last` good backups of each database."""
+    """What to keep of each database in each store: whatever one of the rules keeps.
+
+    `keep_last` the newest N good backups, `keep_days` those of the last N days, and the newest
+    of each of the last N days, weeks (from Monday), months and years that have one, in the
+    schedule's time zone. Nothing younger than `min_age_s` expires.
+    """
 
     name: str
     keep_last: int
+    keep_days: int = 0
+    keep_daily: int = 0
+    keep_weekly: int = 0
+    keep_monthly: int = 0
+    keep_yearly: int = 0
+    min_age_s: int = 0
+
+
+class ScheduleTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A store of a schedule, and the policy that keeps its backups there."""
+
+    store_id: str
+    policy_id: str | None = None
+
+
+class ScheduleSetting(Setting, frozen=True, kw_only=True):
+    """When to back up what.
+
+    `cron` has five fields, in `time_zone` (IANA). What: the databases that are named, of the
+    groups that are named, or with one of the tags. The dump goes to the first target and from
+    there to the others. `missed`: skip, run_once or run_all; slots older than `missed_within_s`
+    are always skipped. `jitter_s` spreads the start, the same for the same slot and database.
+    """
+
+    name: str
+    cron: str
+    time_zone: str = "UTC"
+    database_ids: list[str] = []
+    group_ids: list[str] = []
+    tags: list[str] = []
+    targets: list[ScheduleTarget]
+    type_wanted: BackupType = BackupType.FULL
+    method: Method = Method.LOGICAL
+    codec: str = "zstd"
+    jitter_s: int = 0
+    blackout_ids: list[str] = []
+    missed: str = "run_once"
+    missed_within_s: int = 86_400
+    paused: bool = False
+
+
+class BlackoutSetting(Setting, frozen=True, kw_only=True):
+    """A window in which its schedules start nothing: at each `cron` time for `minutes`."""
+
+    name: str
+    cron: str
+    time_zone: str = "UTC"
+    minutes: int
+    enabled: bool = True

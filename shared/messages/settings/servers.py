@@ -15,6 +15,14 @@ class ServerSetting(Setting, frozen=True, kw_only=True):
     runner: PluginConfig
     endpoints: list[Endpoint]
     run_limit: int = 2
+    group_ids: list[str] = []
+
+
+class GroupSetting(Setting, frozen=True, kw_only=True):
+    """A name that servers share: for scopes, schedules, quotas and rules."""
+
+    name: str
+    description: str = ""
 
 
 class DatabaseSetting(Setting, frozen=True, kw_only=True):

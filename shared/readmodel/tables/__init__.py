@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.readmodel.tables.backups import (
+    archives,
     backup_attempts,
     backup_metadata,
     backups,
@@ -23,22 +24,27 @@ from shared.readmodel.tables.runs import (
     runs,
 )
 from shared.readmodel.tables.settings import (
+    blackouts,
     claims,
     notification_channels,
     notification_rules,
     platform,
     retention_policies,
+    schedules,
+    server_groups,
     servers,
     stores,
     users,
 )
 
 __all__ = [
+    "archives",
     "audit_checkpoints",
     "audit_logs",
     "backup_attempts",
     "backup_metadata",
     "backups",
+    "blackouts",
     "checkpoints",
     "claims",
     "consumer_floors",
@@ -52,7 +58,9 @@ __all__ = [
     "restores",
     "retention_policies",
     "runs",
+    "schedules",
     "sealed_keys",
+    "server_groups",
     "servers",
     "stores",
     "users",

@@ -56,6 +56,8 @@ backups = Table(
     Column("started_at", when),
     Column("completed_at", when),
     Column("verified_at", when),
+    Column("schedule_id", Text),
+    Column("slot", when),
     Column("version", BigInteger, nullable=False),
     Index("backups_by_time", "requested_at", "id"),
     Index("backups_by_database", "database_id", "requested_at"),
@@ -79,4 +81,25 @@ backup_attempts = Table(
     Column("prefix", Text, nullable=False),
     # When storage last made sure that nothing of this attempt is left in the store.
     Column("deleted_at", when),
+)
+archives = Table(
+    "archives",
+    metadata,
+    # Copies in further stores; the archive in the backup's own store is the backup's row.
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("backup_id", UUID(as_uuid=True), nullable=False),
+    Column("store_id", Text, nullable=False),
+    # requested, stored, failed, expired, deleted
+    Column("status", Text, nullable=False),
+    # unverified, verified, corrupt
+    Column("proof", Text, nullable=False, server_default="unverified"),
+    Column("prefix", Text),
+    Column("stored_bytes", BigInteger),
+    Column("problem", JSONB),
+    Column("requested_at", when, nullable=False),
+    Column("stored_at", when),
+    Column("verified_at", when),
+    Column("version", BigInteger, nullable=False),
+    Index("archives_by_backup", "backup_id"),
+    Index("archives_by_store", "store_id", "status"),
 )

@@ -22,6 +22,7 @@ users = settings_table(
     Column("password_hash", JSONB, nullable=False),
     Column("role", Text, nullable=False),
     Column("disabled", Boolean, nullable=False),
+    Column("grants", JSONB, nullable=False, server_default="[]"),
 )
 servers = settings_table(
     "servers",
@@ -31,9 +32,15 @@ servers = settings_table(
     Column("runner", JSONB, nullable=False),
     Column("endpoints", JSONB, nullable=False),
     Column("run_limit", Integer, nullable=False),
+    Column("group_ids", JSONB, nullable=False, server_default="[]"),
     Column("health", Text, nullable=False, server_default="unknown"),
     Column("health_problem", JSONB),
     Column("health_at", when),
+)
+server_groups = settings_table(
+    "server_groups",
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
 )
 stores = settings_table(
     "stores",
@@ -47,6 +54,38 @@ retention_policies = settings_table(
     "retention_policies",
     Column("name", Text, nullable=False),
     Column("keep_last", Integer, nullable=False),
+    Column("keep_days", Integer, nullable=False, server_default="0"),
+    Column("keep_daily", Integer, nullable=False, server_default="0"),
+    Column("keep_weekly", Integer, nullable=False, server_default="0"),
+    Column("keep_monthly", Integer, nullable=False, server_default="0"),
+    Column("keep_yearly", Integer, nullable=False, server_default="0"),
+    Column("min_age_s", BigInteger, nullable=False, server_default="0"),
+)
+schedules = settings_table(
+    "schedules",
+    Column("name", Text, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("database_ids", JSONB, nullable=False),
+    Column("group_ids", JSONB, nullable=False),
+    Column("tags", JSONB, nullable=False),
+    Column("targets", JSONB, nullable=False),
+    Column("type_wanted", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("codec", Text, nullable=False),
+    Column("jitter_s", Integer, nullable=False),
+    Column("blackout_ids", JSONB, nullable=False),
+    Column("missed", Text, nullable=False),
+    Column("missed_within_s", Integer, nullable=False),
+    Column("paused", Boolean, nullable=False),
+)
+blackouts = settings_table(
+    "blackouts",
+    Column("name", Text, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
 )
 notification_channels = settings_table(
     "notification_channels",

@@ -98,7 +98,7 @@ def test_a_worker_is_believed_only_with_the_word_of_a_trusted_platform() -> None
         {"pool": "agents"},
         {"public_key": other.public.hex()},
         {"platform_key": other.public.hex()},
-        {"signature": good.signature[:-2] + "00"},
+        {"signature": f"{int(good.signature, 16) ^ 1:0128x}"},
         {"signature": good.signature.upper()},
         {"issued_at": "2027-01-01T00:00:00Z"},
         {"added": "later"},

@@ -197,15 +197,16 @@ def _example(kind: type[Message]) -> Message:
 
     samples: dict[str, Any] = {
         **dict.fromkeys(("backup_id", "run_id", "restore_id", "server_id"), shop().server_id),
-        **dict.fromkeys(("order_id", "notification_id", "fact_id"), shop().server_id),
+        **dict.fromkeys(("order_id", "notification_id", "fact_id", "archive_id"), shop().server_id),
         **dict.fromkeys(("attempt", "bytes_read", "freed_bytes", "raw_bytes", "tries"), 1),
+        **dict.fromkeys(("stored_bytes", "minutes"), 1),
         **{key: {"key": "k", "token": "t"} for key in ("name", "email", "password_hash")},
         **{
             key: {"server_id": shop().server_id, "endpoint": "e", "name": "n"}
             for key in ("database", "target")
         },
         **{key: {"kind": "x"} for key in ("runner", "store", "channel")},
-        **{key: [] for key in ("tables", "endpoints", "facts")},
+        **{key: [] for key in ("tables", "endpoints", "facts", "targets")},
         "seconds": 1.0,
         "started_at": "2026-01-01T00:00:00Z",
         "problem": {"code": "c", "cause": "d"},

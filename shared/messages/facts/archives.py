@@ -1,0 +1,66 @@
+"""Facts about further archives: copies of a completed backup in other stores."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+from shared.messages.base import Fact
+from shared.messages.values import Problem
+
+
+def archive_id(backup_id: UUID, store_id: str) -> UUID:
+    """The id of the archive of a backup in one further store."""
+    return uuid5(backup_id, store_id)
+
+
+class ArchiveFact(Fact, frozen=True, kw_only=True):
+    """About one backup in one further store; the first store's is told by the backup's facts."""
+
+    KEYED_BY: ClassVar[str] = "archive_id"
+    archive_id: UUID
+    backup_id: UUID
+    store_id: str
+
+
+class ArchiveRequested(ArchiveFact, frozen=True, kw_only=True):
+    """The backup is to stand in this store, too. The record of what may need deleting there."""
+
+
+class ArchiveReplicated(ArchiveFact, frozen=True, kw_only=True):
+    """Every object stands in the store under `prefix`, was read back there, manifest last."""
+
+    prefix: str
+    stored_bytes: int
+    seconds: float
+
+
+class ArchiveFailed(ArchiveFact, frozen=True, kw_only=True):
+    """The copy could not be made; nothing of it is left."""
+
+    problem: Problem
+
+
+class ArchiveVerified(ArchiveFact, frozen=True, kw_only=True):
+    """Every object was read from this store again and has the hash its manifest says."""
+
+    bytes_read: int
+    seconds: float
+
+
+class ArchiveCorrupted(ArchiveFact, frozen=True, kw_only=True):
+    """An object is missing, cut or changed in this store."""
+
+    problem: Problem
+
+
+class ArchiveExpired(ArchiveFact, frozen=True, kw_only=True):
+    """A policy keeps the backup no longer in this store."""
+
+    reason: str
+
+
+class ArchiveDeleted(ArchiveFact, frozen=True, kw_only=True):
+    """The copy is gone from this store, manifest first."""
+
+    freed_bytes: int
