@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from services.auditor.history import PAGE, History, Tail
 from services.auditor.ledger import hash_of
 from shared.bus import Bus, Delivery, StreamState
 from shared.bus.base import EVENTS
+from shared.ending import ended
 from shared.errors import PlatformError
 
 SILENCE_S = 3.0
@@ -92,8 +93,6 @@ class Reading:
 
     async def aclose(self) -> None:
         if self._coming is not None:
-            self._coming.cancel()
-            with suppress(asyncio.CancelledError, PlatformError):
-                await self._coming
+            await ended(self._coming)
         if isinstance(self._stream, AsyncGenerator):
             await self._stream.aclose()

@@ -21,6 +21,7 @@ from nats.aio.client import Client
 
 from shared.bus.errors import NoAnswerError
 from shared.bus.link import Link
+from shared.ending import ended
 from shared.settings import ConfigurationError
 
 PING_EVERY_S, PINGS_MISSED = 10, 2
@@ -108,9 +109,7 @@ class Connection:
                 keeping.result()
             yield
         finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError, ConfigurationError):
-                await keeping
+            await ended(keeping)
 
     async def _use(self, link: Link) -> None:
         self._tries = 0

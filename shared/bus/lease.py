@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from shared.bus.base import Bus
+from shared.ending import ended
 from shared.errors import PlatformError, UnavailableError, leaves
 
 LEASE_TTL_S = 2.0
@@ -41,9 +42,7 @@ async def held(
     try:
         yield renewing
     finally:
-        renewing.cancel()
-        with suppress(asyncio.CancelledError, PlatformError):
-            await renewing
+        await ended(renewing)
         with suppress(PlatformError, TimeoutError):  # not given back: it expires by itself
             async with asyncio.timeout(ttl_s):
                 entry = await bucket.get(name)
@@ -79,8 +78,7 @@ async def apart(work: Lead) -> None:
     try:
         await asyncio.wait({task})
     except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait({task})
+        await ended(task)
         raise
     task.result()
 

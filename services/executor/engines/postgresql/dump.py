@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import msgspec
@@ -21,6 +21,7 @@ from services.executor.engines.postgresql.content import ContentCheck, content
 from services.executor.engines.postgresql.problems import of_tool
 from services.executor.engines.postgresql.quoting import database_name
 from services.executor.runners.base import OnLine, Process, Session
+from shared.ending import ended
 from shared.messages.values import TableContent
 
 LOCK_WAIT_S = 120
@@ -93,9 +94,7 @@ async def dumping(
             try:
                 yield PostgresqlDump(_facts(moment, tool), process, connection, counting)
             finally:
-                counting.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await counting  # `ended` has raised what counts
+                await ended(counting)  # what counts was raised by the dump's own `ended`
 
 
 def _argv(tool: str, snapshot: str) -> list[str]:

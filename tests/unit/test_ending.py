@@ -1,0 +1,64 @@
+"""Ending tasks: a cancellation that comes at the same moment is never lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.bus.lease import held
+from shared.bus.memory import MemoryBus
+from shared.ending import ended
+
+
+async def test_a_task_is_over_however_it_ends() -> None:
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            raise ValueError("at the end")
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await ended(task)
+    assert task.done()
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_cancellation_while_a_task_ends_is_raised_once_it_has_ended(steps: int) -> None:
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            for _ in range(4):
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(slow_to_end())
+    await asyncio.sleep(0)
+    ending = asyncio.create_task(ended(task))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    ending.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({ending})
+    assert ending.cancelled()
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_whoever_is_cancelled_while_giving_a_lease_back_ends(steps: int) -> None:
+    bus, inside = MemoryBus(), asyncio.Event()
+
+    async def works_then_waits() -> None:
+        async with held(bus, "clean", "me"):
+            inside.set()
+        await asyncio.sleep(60)
+
+    working = asyncio.create_task(works_then_waits())
+    await inside.wait()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    working.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({working})
+    assert working.cancelled()
