@@ -175,6 +175,7 @@ async def test_nothing_is_visible_before_the_end(store: Store) -> None:
 async def test_a_name_that_could_leave_the_store_is_refused_everywhere(
     store: Store, key: str
 ) -> None:
+    """Abuse case 14."""
     for attempt in (
         lambda: store.put(key, pieces(b"x")),
         lambda: read(store, key),

@@ -102,6 +102,7 @@ async def test_a_file_that_is_too_large_for_the_limits_is_no_space(tmp_path: Pat
 
 
 async def test_a_link_inside_the_folder_is_never_followed(tmp_path: Path) -> None:
+    """Abuse case 14."""
     root, outside = tmp_path / "root", tmp_path / "outside"
     root.mkdir()
     outside.mkdir()

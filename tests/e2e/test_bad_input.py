@@ -207,6 +207,7 @@ async def test_a_store_that_does_not_answer_fails_the_run(house: House) -> None:
 
 
 async def test_a_database_with_a_hostile_name_is_backed_up_and_restored(house: House) -> None:
+    """Abuse case 1, through the whole platform."""
     home, name = house.home, "we\"ird'; --clean $(touch x) /../ ☃"
     await home.load(name, "create table t as select 1 as one")
     asked = await home.request_backup(house.server, name, house.store)
@@ -222,6 +223,7 @@ async def test_a_database_with_a_hostile_name_is_backed_up_and_restored(house: H
 
 
 async def test_no_secret_is_told_anywhere(house: House) -> None:
+    """Abuse cases 2 and 3: arguments, environments, streams, log files, every answer."""
     home = house.home
     async with processes() as seen:
         with house.tool("sleep 1"):

@@ -36,6 +36,7 @@ async def watch(found: set[str], forbidden: list[bytes], tools: set[str]) -> Non
 async def test_no_canary_in_processes_events_output_or_logs(
     customer: Postgres, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """Abuse cases 2 and 3: every process is looked at during the runs, every sink afterwards."""
     bus = MemoryBus()
     world = World(bus, tmp_path)
     admin = await asyncpg.connect(customer.dsn())

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from services.executor.engines.base import EngineError, TlsError
+from services.executor.engines.base import EngineError, TlsError, UnreachableError
 from services.executor.engines.postgresql.problems import named_errors
 from services.executor.engines.postgresql.quoting import password_line
 from services.executor.runners.base import Session
@@ -90,17 +90,20 @@ async def connected(login: Login, at: Session, database: str) -> AsyncIterator[C
     import asyncpg
 
     async with at.reach(login.host, login.port) as (host, port):
-        with named_errors():
-            driver = await asyncpg.connect(
-                host=host,
-                port=port,
-                user=login.user,
-                password=login.password,
-                database=database,
-                ssl=_trust(login),
-                timeout=CONNECT_TIMEOUT_S,
-                statement_cache_size=0,
-            )
+        try:
+            with named_errors():
+                driver = await asyncpg.connect(
+                    host=host,
+                    port=port,
+                    user=login.user,
+                    password=login.password,
+                    database=database,
+                    ssl=_trust(login),
+                    timeout=CONNECT_TIMEOUT_S,
+                    statement_cache_size=0,
+                )
+        except ValueError as error:  # the resolver's, for what is no host's name
+            raise UnreachableError("no host can have this name") from error
         try:
             connection = Connection(driver)
             await _configure(connection)
