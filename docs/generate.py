@@ -70,11 +70,14 @@ def settings_table() -> str:
     readers: dict[str, list[str]] = {}
     defaults: dict[str, str] = {}
     for service in SERVICES:
-        for kind in (_settings_of(service), BusSettings):
-            for field in msgspec.structs.fields(kind):
-                name = field.name.upper()
-                readers.setdefault(name, []).append(service)
-                defaults[name] = "required" if field.required else f"`{field.default!r}`"
+        kinds = (*_settings_of(service), BusSettings)
+        named = {field.name: field for kind in kinds for field in msgspec.structs.fields(kind)}
+        for field in named.values():
+            if field.name.removesuffix("_file") in named.keys() - {field.name}:
+                continue  # the form with _FILE of another variable, as each has one
+            name = field.name.upper()
+            readers.setdefault(name, []).append(service)
+            defaults[name] = "required" if field.required else f"`{field.default!r}`"
     lines = ["| variable | without it | read by |", "|---|---|---|"]
     for name in sorted(readers):
         who = "all" if len(readers[name]) == len(SERVICES) else ", ".join(readers[name])
@@ -82,16 +85,15 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
-def _settings_of(service: str) -> type[msgspec.Struct]:
+def _settings_of(service: str) -> list[type[msgspec.Struct]]:
     module = import_module(f"services.{service}.settings")
-    found = (
+    return [
         kind
         for kind in vars(module).values()
         if isinstance(kind, type)
         and issubclass(kind, msgspec.Struct)
         and kind.__module__ == module.__name__
-    )
-    return next(found)
+    ]
 
 
 def with_section(text: str, name: str, content: str) -> str:

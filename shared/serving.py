@@ -18,7 +18,7 @@ from shared import log
 from shared.bus import Bus
 from shared.bus.jetstream import BusSettings, connect
 from shared.errors import PlatformError, leaves
-from shared.settings import load
+from shared.settings import check_all, load
 
 BEAT_EVERY_S = 5.0
 
@@ -40,17 +40,22 @@ def replica_name() -> str:
     return f"{host}-{os.getpid()}"
 
 
-def serve(name: str, work: Work, *, gate: bool = True) -> None:
+def serve(name: str, work: Work, *settings: type[msgspec.Struct], gate: bool = True) -> None:
     """Run a service until SIGTERM or SIGINT; a crash of any of its parts ends the process.
 
-    `gate=False` is for the auditor, which is the one that opens the write gate.
+    `settings` are what `work` will read from the environment: all that is wrong with any of them
+    is said at once, before anything is connected to. `gate=False` is for the auditor, which is
+    the one that opens the write gate.
     """
     log.configure(name, level=os.environ.get("LOG_LEVEL", "info"))
     try:
+        check_all([BusSettings, *settings], os.environ)
         uvloop.run(_serve(name, work, gate=gate))
     except* PlatformError as errors:
         for error in leaves(errors):
-            structlog.get_logger().error("stopped", code=error.code, cause=error.cause)
+            structlog.get_logger().error(
+                "stopped", code=error.code, cause=error.cause, fix=error.fix
+            )
         raise SystemExit(1) from None
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -20,11 +20,37 @@ class ConfigurationError(PlatformError):
     default_fix = "see docs/configuration.md"
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """A struct of settings that knows what its fields cannot be together."""
+
+    def faults(self) -> list[str]:
+        """One sentence for each fault; none holds a value that may be secret."""
+        ...
+
+
 def load(kind: type[Settings], environment: Mapping[str, str]) -> Settings:
     """Read each field from the variable of its name in capitals, or the file in `<NAME>_FILE`.
 
     Raises ConfigurationError naming all faults at once, never a value.
     """
+    read, faults = _read(kind, environment)
+    if read is None or faults:
+        raise ConfigurationError("; ".join(faults))
+    return read
+
+
+def check_all(kinds: Iterable[type[msgspec.Struct]], environment: Mapping[str, str]) -> None:
+    """Raise one ConfigurationError with every fault that `load` would find in any of `kinds`."""
+    faults = [fault for kind in kinds for fault in _read(kind, environment)[1]]
+    if faults:
+        raise ConfigurationError("; ".join(dict.fromkeys(faults)))
+
+
+def _read(
+    kind: type[Settings], environment: Mapping[str, str]
+) -> tuple[Settings | None, list[str]]:
+    """The settings, or None where some cannot be read, and every fault."""
     faults: list[str] = []
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
@@ -38,9 +64,12 @@ def load(kind: type[Settings], environment: Mapping[str, str]) -> Settings:
             faults.append(f"{field.name.upper()} cannot be read as {_name(field.type)}")
         except OSError as error:
             faults.append(f"{field.name.upper()}_FILE: {error.strerror}")
+        except UnicodeDecodeError:
+            faults.append(f"{field.name.upper()}_FILE: is not text")
     if faults:
-        raise ConfigurationError("; ".join(faults))
-    return kind(**values)
+        return None, faults
+    settings = kind(**values)
+    return settings, settings.faults() if isinstance(settings, Checked) else []
 
 
 def _text(name: str, environment: Mapping[str, str]) -> str | None:

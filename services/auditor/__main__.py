@@ -31,4 +31,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         run_command(sys.argv[1:])
     else:
-        serve("auditor", work, gate=False)
+        serve("auditor", work, Settings, gate=False)

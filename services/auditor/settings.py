@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.readmodel.url import database_faults
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`database_url` is the writing role's; `audit_key_file` holds the platform's signing key."""
@@ -17,3 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "Settings(***)"
+
+    def faults(self) -> list[str]:
+        """See `shared.settings.Checked`."""
+        return database_faults(self.database_url)

@@ -16,6 +16,7 @@ from shared.audit.merkle import Tree
 from shared.bus.lease import LeaseLostError
 from shared.errors import PlatformError, UnavailableError
 from shared.messages.base import now
+from shared.readmodel.url import plain_url
 
 PROJECTION, LEADER = "projection", "leader"
 _PAUSED_MS = 2000
@@ -48,11 +49,10 @@ class LogGapError(PlatformError):
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Any]:
-    """A connection to `postgresql+asyncpg://...`; raises UnavailableError."""
+    """A connection to `postgresql://...`; raises UnavailableError."""
     timeout = {"idle_in_transaction_session_timeout": str(_PAUSED_MS)}
     try:
-        dsn = url.replace("+asyncpg", "", 1)
-        connection = await asyncpg.connect(dsn, server_settings=timeout, timeout=10)
+        connection = await asyncpg.connect(plain_url(url), server_settings=timeout, timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise UnavailableError("Postgres does not answer") from error
     try:

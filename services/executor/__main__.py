@@ -27,4 +27,4 @@ async def work(bus: Bus) -> None:
 
 
 if __name__ == "__main__":
-    serve("executor", work)
+    serve("executor", work, ExecutorSettings)

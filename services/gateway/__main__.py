@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -12,8 +11,10 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from services.gateway.app import create_app
+from services.gateway.certificate import LOOK_EVERY_S, Certificate, certificate, watch
+from services.gateway.defaults import make_defaults
 from services.gateway.dependencies import Dependencies, wire
-from services.gateway.settings import Settings, check
+from services.gateway.settings import Defaults, Settings
 from shared.bus import Bus
 from shared.faults import kill_points
 from shared.keys.bucket import BusKeys
@@ -28,7 +29,7 @@ _log = structlog.get_logger()
 async def work(bus: Bus) -> None:
     """Serve HTTP until cancelled."""
     settings = load(Settings, os.environ)
-    check(settings)
+    defaults = load(Defaults, os.environ)
     keys = encryption_keys(settings.encryption_key)
     vault = Vault(BusKeys(bus), keys)
     if len(keys) > 1:
@@ -38,11 +39,15 @@ async def work(bus: Bus) -> None:
             wire(settings, bus, model, vault), point=kill_points(os.environ)
         )
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(deps.live.follow())
+            beside = [
+                group.create_task(deps.live.follow()),
+                group.create_task(make_defaults(deps, defaults)),
+            ]
             try:
                 await listen(deps)
             finally:
-                following.cancel()
+                for task in beside:
+                    task.cancel()
 
 
 async def rewrap(vault: Vault) -> None:
@@ -54,8 +59,13 @@ async def rewrap(vault: Vault) -> None:
         _log.error("sealing_keys_lost", code=error.code, cause=error.cause, fix=error.fix)
 
 
-async def listen(deps: Dependencies) -> None:
+async def listen(deps: Dependencies, *, look_every_s: float = LOOK_EVERY_S) -> None:
     """Run granian in this process; returns never, ends its requests when cancelled."""
+    with certificate(deps.settings) as files:
+        await _listen(deps, files, look_every_s)
+
+
+async def _listen(deps: Dependencies, files: Certificate | None, look_every_s: float) -> None:
     settings = deps.settings
     server = Server(
         create_app(deps),
@@ -64,13 +74,17 @@ async def listen(deps: Dependencies) -> None:
         interface=Interfaces.ASGI,
         websockets=False,
         log_enabled=False,
-        ssl_cert=Path(settings.tls_cert_file) if settings.tls else None,
-        ssl_key=Path(settings.tls_key_file) if settings.tls else None,
+        ssl_cert=files.cert if files else None,
+        ssl_key=files.key if files else None,
     )
     serving = asyncio.ensure_future(server.serve())
+    watching = asyncio.create_task(
+        watch(files, server.reload, every_s=look_every_s) if files else asyncio.sleep(0)
+    )
     try:
         await asyncio.shield(serving)
     finally:
+        watching.cancel()
         await deps.live.close()
         server.stop()  # type: ignore[no-untyped-call]  # granian's embedded server is untyped
         await serving
@@ -78,4 +92,4 @@ async def listen(deps: Dependencies) -> None:
 
 
 if __name__ == "__main__":
-    serve("gateway", work)
+    serve("gateway", work, Settings, Defaults)

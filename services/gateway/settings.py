@@ -6,19 +6,25 @@ from ipaddress import ip_address
 
 import msgspec
 
-from shared.settings import ConfigurationError
+from shared.certificates import CertificateError, check_pair
+from shared.keys.vault import key_faults
+from shared.readmodel.url import database_faults
 
 SHORTEST_SECRET_KEY = 32
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """`encryption_key`: Fernet keys, newest first, comma-separated. Paths end in `_file`."""
+    """`encryption_key`: Fernet keys, newest first, comma-separated. `tls_cert` and `tls_key`: PEM,
+    the certificate with its chain; where they come from files (`tls_cert_file`, `tls_key_file`), a
+    renewed certificate is taken from there without a restart."""
 
     database_url: str
     encryption_key: str
     secret_key: str
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 7420
+    tls_cert: str = ""
+    tls_key: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
     behind_proxy: bool = False
@@ -30,25 +36,67 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def tls(self) -> bool:
         """Whether the gateway itself speaks TLS."""
-        return bool(self.tls_cert_file)
+        return bool(self.tls_cert)
 
     @property
     def secure(self) -> bool:
         """Whether browsers reach the gateway by https."""
         return self.tls or self.behind_proxy
 
+    def faults(self) -> list[str]:
+        """What would expose accounts, or cannot work; see `shared.settings.Checked`."""
+        faults = [*database_faults(self.database_url), *key_faults(self.encryption_key)]
+        if len(self.secret_key) < SHORTEST_SECRET_KEY:
+            faults.append(f"SECRET_KEY is shorter than {SHORTEST_SECRET_KEY} characters")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            faults.append("TLS_CERT and TLS_KEY belong together")
+        elif self.tls:
+            faults += _certificate_faults(self.tls_cert, self.tls_key)
+        if not self.secure and not _is_loopback(self.gateway_host):
+            faults.append(
+                f"GATEWAY_HOST {self.gateway_host} would send passwords in clear over the network:"
+                " set TLS_CERT and TLS_KEY, or BEHIND_PROXY=true behind a proxy with TLS"
+            )
+        return faults
 
-def check(settings: Settings) -> None:
-    """Raise ConfigurationError where the settings would expose accounts or cannot work."""
-    if len(settings.secret_key) < SHORTEST_SECRET_KEY:
-        raise ConfigurationError(f"SECRET_KEY is shorter than {SHORTEST_SECRET_KEY} characters")
-    if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
-        raise ConfigurationError("TLS_CERT_FILE and TLS_KEY_FILE belong together")
-    if not settings.secure and not _is_loopback(settings.gateway_host):
-        raise ConfigurationError(
-            f"GATEWAY_HOST {settings.gateway_host} would send passwords in clear over the network",
-            fix="set TLS_CERT_FILE and TLS_KEY_FILE, or BEHIND_PROXY=true behind a proxy with TLS",
-        )
+
+class Defaults(msgspec.Struct, frozen=True, kw_only=True):
+    """The store that an installation begins with, given by its environment; see `defaults.py`.
+
+    `s3_endpoint` is empty for AWS. `s3_allow_http`: the endpoint may be plain HTTP.
+    """
+
+    s3_endpoint: str = ""
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
+    s3_bucket: str = ""
+    s3_region: str = "us-east-1"
+    s3_allow_http: bool = False
+
+    def __repr__(self) -> str:
+        return "Defaults(***)"
+
+    def faults(self) -> list[str]:
+        """See `shared.settings.Checked`."""
+        wanted = {
+            "S3_BUCKET": self.s3_bucket,
+            "S3_ACCESS_KEY": self.s3_access_key,
+            "S3_SECRET_KEY": self.s3_secret_key,
+        }
+        if not any([*wanted.values(), self.s3_endpoint]):
+            return []
+        faults = [f"{name} is not set, but another S3_ is" for name, v in wanted.items() if not v]
+        if self.s3_endpoint.startswith("http://") and not self.s3_allow_http:
+            faults.append("S3_ENDPOINT is plain HTTP: use https://, or set S3_ALLOW_HTTP=true")
+        return faults
+
+
+def _certificate_faults(certificate: str, key: str) -> list[str]:
+    try:
+        check_pair(certificate.encode(), key.encode())
+    except CertificateError as error:
+        return [f"TLS_CERT and TLS_KEY: {error.cause}"]
+    return []
 
 
 def _is_loopback(host: str) -> bool:

@@ -26,6 +26,8 @@ SERVICES = (
 NATS_USERS = (*SERVICES, "bootstrap")
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "LOG_LEVEL", "SSL_CERT_FILE", "TMPDIR")
 PREFIXES_PASSED_ON = ("HOLDFAST_", "KILL_POINT")
+DEFAULTS = ("S3_",)
+"""What describes the first store; only the gateway, which makes it, is told."""
 
 
 class Passwords:
@@ -138,7 +140,7 @@ class Installation:
                 "GATEWAY_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(self.gateway_port),
                 "ADMIN_TOKEN_FILE": str(self.admin_token),
-            }
+            } | {name: value for name, value in os.environ.items() if name.startswith(DEFAULTS)}
         if service == "notifier":
             return {"NOTIFIER_ALLOW_LOOPBACK": "true"}
         return {}

@@ -25,4 +25,4 @@ async def work(bus: Bus) -> None:
 
 
 if __name__ == "__main__":
-    serve("notifier", work)
+    serve("notifier", work, Settings)

@@ -20,4 +20,4 @@ async def work(bus: Bus) -> None:
 
 
 if __name__ == "__main__":
-    serve("retention", work)
+    serve("retention", work, Settings)

@@ -30,4 +30,4 @@ async def work(bus: Bus) -> None:
 
 
 if __name__ == "__main__":
-    serve("scheduler", work)
+    serve("scheduler", work, Settings)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.keys.vault import key_faults
+from shared.readmodel.url import database_faults
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`encryption_key`: Fernet keys, newest first; `kek_file`: path of the key that opens archives;
@@ -16,3 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Settings(pool_limit={self.pool_limit})"
+
+    def faults(self) -> list[str]:
+        """See `shared.settings.Checked`."""
+        return [*database_faults(self.database_url), *key_faults(self.encryption_key)]

@@ -26,4 +26,4 @@ async def work(bus: Bus) -> None:
 
 
 if __name__ == "__main__":
-    serve("storage", work)
+    serve("storage", work, Settings)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.keys.vault import key_faults
+from shared.readmodel.url import database_faults
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`database_url`: the read model, by a role that only reads. `encryption_key`: opens the
@@ -19,3 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     look_every_s: float = 60.0
     second_look_s: float = 3600.0
     scan_every_s: float = 86400.0
+
+    def faults(self) -> list[str]:
+        """See `shared.settings.Checked`."""
+        return [*database_faults(self.database_url), *key_faults(self.encryption_key)]

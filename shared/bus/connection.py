@@ -51,13 +51,18 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"BusSettings(nats_url={self.nats_url!r}, nats_user={self.nats_user!r})"
 
+    def faults(self) -> list[str]:
+        """See `shared.settings.Checked`."""
+        if "@" in self.nats_url:
+            return ["NATS_URL must hold no user or password: set NATS_USER and NATS_PASSWORD"]
+        return []
+
     @property
     def urls(self) -> list[str]:
         """The servers; raises ConfigurationError when one carries a password."""
-        urls = [url.strip() for url in self.nats_url.split(",")]
-        if any("@" in url for url in urls):
-            raise ConfigurationError("NATS_URL must hold no user or password")
-        return urls
+        if faults := self.faults():
+            raise ConfigurationError(faults[0])
+        return [url.strip() for url in self.nats_url.split(",")]
 
 
 class Connection:

@@ -61,6 +61,17 @@ def encryption_keys(text: str) -> list[str]:
     return [key.strip() for key in text.split(",") if key.strip()]
 
 
+def key_faults(text: str) -> list[str]:
+    """What is wrong with `ENCRYPTION_KEY`, if anything is."""
+    keys = encryption_keys(text)
+    try:
+        for key in keys:
+            Fernet(key)
+    except ValueError:
+        keys = []
+    return [] if keys else ["ENCRYPTION_KEY is not a list of Fernet keys, divided by commas"]
+
+
 class Vault:
     """Opens what it sealed, as long as the key in the bucket lives.
 

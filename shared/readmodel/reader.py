@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.errors import UnavailableError
 from shared.readmodel.tables import checkpoints
+from shared.readmodel.url import engine_url
 
 PROJECTION = "projection"
 """The name of the checkpoint that says how far the log is projected."""
@@ -63,9 +64,9 @@ class ReadModel:
 
 @asynccontextmanager
 async def read_model(url: str, *, connections: int = 5) -> AsyncIterator[ReadModel]:
-    """Open the read model at `postgresql+asyncpg://...`; every transaction is read-only."""
+    """Open the read model at `postgresql://...`; every transaction is read-only."""
     engine = create_async_engine(
-        url,
+        engine_url(url),
         pool_size=connections,
         max_overflow=0,
         pool_pre_ping=True,

@@ -39,3 +39,13 @@ def test_the_table_of_plug_ins_is_what_the_registries_say() -> None:
     )
 
     assert checked.returncode == 0, checked.stdout.decode()
+
+
+def test_the_table_of_variables_has_all_that_was_promised() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    promised = (
+        *("DATABASE_URL", "NATS_URL", "SECRET_KEY", "ENCRYPTION_KEY", "TLS_CERT", "TLS_KEY"),
+        *("S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "S3_REGION"),
+    )
+
+    assert [name for name in promised if f"| `{name}` |" not in page] == []

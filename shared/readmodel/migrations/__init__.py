@@ -12,6 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.errors import UnavailableError
+from shared.readmodel.url import engine_url
 
 LOCK = 7_420_001
 """The advisory lock that lets one process migrate at a time."""
@@ -21,12 +22,12 @@ _ROLE = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
 
 
 async def migrate(url: str, *, reader: str | None = None) -> None:
-    """Bring the database at `postgresql+asyncpg://...` to this version; safe to call at any time.
+    """Bring the database at `postgresql://...` to this version; safe to call at any time.
 
     `reader`: an existing role that may read everything but wrapped keys. Raises UnavailableError
     while Postgres is away.
     """
-    engine = create_async_engine(url, hide_parameters=True)
+    engine = create_async_engine(engine_url(url), hide_parameters=True)
     try:
         await _migrate(engine, reader)
     except (OSError, InterfaceError, OperationalError) as error:
