@@ -1,0 +1,1 @@
+"""What a policy keeps: pure deciders, for whoever expires backups and whoever shows it before."""
