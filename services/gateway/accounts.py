@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 from sqlalchemy import Row, select
 
+from services.gateway.callers import Caller
 from services.gateway.secret_key import SecretKey
 from services.gateway.sessions import Sessions
 from services.gateway.tokens import Bearer
@@ -14,7 +15,7 @@ from shared.errors import UnauthenticatedError
 from shared.keys.sealed import Sealed
 from shared.keys.vault import Vault
 from shared.messages.settings import UserSetting
-from shared.messages.values import Role
+from shared.messages.values import Grant, Role
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import claims, users
 
@@ -22,15 +23,6 @@ REMEMBERED_S = 2.0
 """How long a decision about a session is kept: also the longest that a revoked one still works."""
 
 MOST_REMEMBERED = 10_000
-
-
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who makes a request."""
-
-    user_id: str
-    role: Role
-    session_id: str
-    request_id: str = ""
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +42,7 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
     email: str
     password_hash: str
     role: Role
+    grants: list[Grant] = []
 
     def __repr__(self) -> str:
         return f"NewAccount(role={self.role!r})"
@@ -110,6 +103,7 @@ class Accounts:
             email=await seal("email", account.email),
             password_hash=await seal("password_hash", account.password_hash),
             role=account.role,
+            grants=account.grants,
         )
 
     async def caller(self, bearer: Bearer) -> Caller:
@@ -123,6 +117,12 @@ class Accounts:
         self._remembered[bearer] = (at + REMEMBERED_S, caller)
         return caller
 
+    async def again(self, caller: Caller) -> Caller:
+        """Who `caller` is now, looked up anew; raises UnauthenticatedError like `caller`."""
+        self.forget(caller.session_id)
+        now = await self.caller(Bearer(caller.user_id, caller.session_id))
+        return msgspec.structs.replace(now, request_id=caller.request_id)
+
     def forget(self, session_id: str) -> None:
         """Make the next request of a session be decided anew."""
         for bearer in [known for known in self._remembered if known.session_id == session_id]:
@@ -132,8 +132,15 @@ class Accounts:
         if await self._sessions.user_of(bearer.session_id) != bearer.user_id:
             raise UnauthenticatedError("the session is over")
         row = await self._read_model.one(
-            select(users.c.role, users.c.disabled).where(users.c.id == bearer.user_id)
+            select(users.c.role, users.c.disabled, users.c.grants).where(
+                users.c.id == bearer.user_id
+            )
         )
         if row is None or row.disabled:
             raise UnauthenticatedError("the account is disabled or deleted")
-        return Caller(user_id=bearer.user_id, role=Role(row.role), session_id=bearer.session_id)
+        return Caller(
+            user_id=bearer.user_id,
+            role=Role(row.role),
+            session_id=bearer.session_id,
+            grants=tuple(msgspec.convert(row.grants, list[Grant])),
+        )

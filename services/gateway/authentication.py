@@ -9,10 +9,11 @@ import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
-from services.gateway.accounts import Caller
+from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import ForeignOriginError
-from services.gateway.rights import Right, may
+from services.gateway.rights import Right
+from services.gateway.scope import holds
 from shared.errors import ForbiddenError, UnauthenticatedError
 
 ACCESS_COOKIE = "holdfast_access"
@@ -28,9 +29,9 @@ async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
     if right is Right.PUBLIC:
         return
     caller = await _identified(connection)
-    if not may(caller.role, right):
+    if not holds(caller, right):
         raise ForbiddenError(
-            f"the role {caller.role.value} lacks the right {right.value}",
+            f"the account lacks the right {right.value}",
             fix="ask an administrator",
         )
     connection.scope["state"]["caller"] = caller

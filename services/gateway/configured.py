@@ -12,8 +12,8 @@ from sqlalchemy import Row, Table, select
 from uuid_utils.compat import uuid7
 
 from services.gateway import claims
-from services.gateway.accounts import Caller
 from services.gateway.appending import Landed, land, seen, visible
+from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.erasing import land_over
 from services.gateway.errors import (
@@ -24,6 +24,8 @@ from services.gateway.errors import (
 )
 from services.gateway.once import Answer, answer, first_id
 from services.gateway.representations import Accepted
+from services.gateway.rights import Right
+from services.gateway.scope import admit
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.errors import NotFoundError
 from shared.messages.settings import AnySetting, SettingRemoved
@@ -32,12 +34,16 @@ View = TypeVar("View")
 
 
 class Noun(msgspec.Struct, Generic[View], frozen=True):
-    """A kind of thing: its word, its table, where it is found, how it is shown."""
+    """A kind of thing: its word, its table, where it is found, how it is shown.
+
+    `server` is the column that says which server it belongs to; empty when it belongs to none.
+    """
 
     name: str
     table: Table
     path: str
     view: Callable[[Row[Any]], View]
+    server: str = ""
 
     def location(self, key: Any) -> str:
         """Where one thing is found."""
@@ -56,7 +62,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "id": self.event_id,
             "key": self.key,
-            "actor": self.caller.user_id,
+            "actor": self.caller.actor,
             "request_id": self.caller.request_id,
         }
 
@@ -75,7 +81,23 @@ async def row_of(deps: Dependencies, noun: Noun[Any], key: Any) -> Row[Any]:
     """The row of one thing; raises NotFoundError."""
     row = await deps.read_model.one(select(noun.table).where(noun.table.c.id == key))
     if row is None:
-        raise NotFoundError(f"there is no {noun.name} with this id", fix=f"see {noun.path}")
+        raise _missing(noun)
+    return row
+
+
+async def admitted(
+    deps: Dependencies, caller: Caller, right: Right, noun: Noun[Any], key: Any
+) -> Row[Any]:
+    """The row of one thing of a server, for a caller who may do with it what `right` names.
+
+    Raises NotFoundError also for what they may not see, so that nobody learns that it exists, and
+    ForbiddenError for what they may only see.
+    """
+    row = await row_of(deps, noun, key)
+    try:
+        await admit(deps, caller, right, row._mapping[noun.server])
+    except NotFoundError:
+        raise _missing(noun) from None
     return row
 
 
@@ -172,7 +194,11 @@ async def current(
     deps: Dependencies, noun: Noun[Any], key: Any, request: Request[Any, Any, Any]
 ) -> Row[Any]:
     """The row that If-Match names; raises when it is missing (428) or another version (412)."""
-    row = await row_of(deps, noun, key)
+    return at_version(noun, await row_of(deps, noun, key), request)
+
+
+def at_version(noun: Noun[Any], row: Row[Any], request: Request[Any, Any, Any]) -> Row[Any]:
+    """`row`, when it is the version that If-Match names; raises like `current`."""
     header = request.headers.get("if-match")
     if header is None:
         raise PreconditionRequiredError(f"changing a {noun.name} needs If-Match")
@@ -203,6 +229,10 @@ async def _seen(deps: Dependencies, landed: Landed, noun: Noun[Any], key: Any) -
     if not landed.visible:
         return None
     return await seen(deps, select(noun.table).where(noun.table.c.id == key))
+
+
+def _missing(noun: Noun[Any]) -> NotFoundError:
+    return NotFoundError(f"there is no {noun.name} with this id", fix=f"see {noun.path}")
 
 
 def _taken(noun: str) -> NameTakenError:

@@ -8,7 +8,7 @@ from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from services.gateway.accounts import Caller
+from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 
 Deps: TypeAlias = NamedDependency[SkipValidation[Dependencies]]

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request, Response
 from uuid_utils.compat import uuid7
 
-from services.gateway.accounts import Caller
+from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError, KeyReusedError
 from shared.errors import PlatformError

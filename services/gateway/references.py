@@ -8,9 +8,12 @@ from uuid import UUID
 from msgspec import Meta
 from sqlalchemy import select
 
+from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
 from services.gateway.representations import Input, Label
+from services.gateway.rights import Right, reading
+from services.gateway.scope import Place, covers, require
 from shared.messages.values import DatabaseRef
 from shared.readmodel.tables import servers, stores
 
@@ -30,14 +33,20 @@ class Reference(Input, frozen=True, kw_only=True):
         return DatabaseRef(server_id=self.server_id, endpoint=self.endpoint, name=self.name)
 
 
-async def pool_of(deps: Dependencies, database: Reference, *, at: str = "/database") -> str:
-    """The pool that reaches the database; raises when server or endpoint do not exist."""
-    row = await deps.read_model.one(
-        select(servers.c.pool, servers.c.endpoints).where(servers.c.id == str(database.server_id))
-    )
-    if row is None:
+async def pool_of(
+    deps: Dependencies, caller: Caller, right: Right, database: Reference, *, at: str = "/database"
+) -> str:
+    """The pool that reaches the database.
+
+    Raises when the caller has not `right` there, or when server or endpoint do not exist: a server
+    they may not see does not exist for them.
+    """
+    row = await deps.read_model.one(select(servers).where(servers.c.id == str(database.server_id)))
+    place = Place(row.environment, tuple(row.group_ids)) if row else None
+    if row is None or not covers(caller, reading(right), place):
         fault = InputFault(f"{at}/server_id", "no such server")
         raise InvalidFieldsError("the server does not exist", [fault])
+    require(caller, right, place)
     if database.endpoint not in {point["name"] for point in row.endpoints}:
         fault = InputFault(f"{at}/endpoint", "no such endpoint on this server")
         raise InvalidFieldsError("the server has no such endpoint", [fault])

@@ -117,7 +117,7 @@ async def logout(deps: Deps, caller: Who) -> Response[None]:
     await deps.sessions.end(caller.session_id)
     deps.accounts.forget(caller.session_id)
     await deps.bus.append(
-        UserSignedOut(user_id=caller.user_id, actor=caller.user_id, request_id=caller.request_id)
+        UserSignedOut(user_id=caller.user_id, actor=caller.actor, request_id=caller.request_id)
     )
     return Response(None, status_code=204, cookies=expired_cookies(deps))
 

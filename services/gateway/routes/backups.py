@@ -13,8 +13,8 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import Row, Select, select
 
 from services.gateway import configured
-from services.gateway.accounts import Caller
 from services.gateway.appending import land, seen
+from services.gateway.callers import Caller
 from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import KeyReusedError, StillRunningError
@@ -25,6 +25,7 @@ from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.references import Reference, pool_of, refuse_unknown_store
 from services.gateway.representations import Accepted, Input, Label, Text, convert
 from services.gateway.rights import Right
+from services.gateway.scope import visible
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.errors import ConflictError
 from shared.messages.base import consequence
@@ -95,12 +96,13 @@ def backup_of(row: Row[Any]) -> Backup:
     return convert(row, Backup)
 
 
-BACKUP = Noun("backup", backups, "/backups", backup_of)
+BACKUP = Noun("backup", backups, "/backups", backup_of, server="server_id")
 
 
 @get("/backups", opt={"right": Right.BACKUPS_READ}, tags=["backups"], operation_id="list_backups")
 async def list_backups(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     deps: Deps,
+    caller: Who,
     status: StatusFilter = None,
     database_id: DatabaseFilter = None,
     server_id: ServerFilter = None,
@@ -118,6 +120,7 @@ async def list_backups(  # noqa: PLR0913, PLR0917 - an argument per query parame
         descending=sort.startswith("-"),
     )
     query = _filtered(status, database_id, server_id)
+    query = query.where(visible(caller, Right.BACKUPS_READ, backups.c.server_id))
     return await listed(deps, query, window, backup_of)
 
 
@@ -158,10 +161,10 @@ async def _create(deps: Dependencies, caller: Caller, thing: UUID, data: NewBack
         run_id=consequence(thing, "run"),
         database=data.database.named(),
         store_id=data.store_id,
-        run_pool=await pool_of(deps, data.database),
+        run_pool=await pool_of(deps, caller, Right.BACKUPS_CREATE, data.database),
         codec=data.codec,
         note=data.note,
-        actor=caller.user_id,
+        actor=caller.actor,
         request_id=caller.request_id,
     )
     try:
@@ -216,9 +219,9 @@ async def _shown(deps: Dependencies, asked: BackupRequested, *, seq: int) -> Bac
     tags=["backups"],
     operation_id="get_backup",
 )
-async def get_backup(backup_id: FromPath[UUID], deps: Deps) -> Response[Backup]:
+async def get_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Backup]:
     """Show one backup with what is known of its archive."""
-    row = await configured.row_of(deps, BACKUP, backup_id)
+    row = await configured.admitted(deps, caller, Right.BACKUPS_READ, BACKUP, backup_id)
     archive = await deps.read_model.one(
         select(backup_metadata.c.archive).where(backup_metadata.c.backup_id == backup_id)
     )
@@ -235,13 +238,13 @@ async def get_backup(backup_id: FromPath[UUID], deps: Deps) -> Response[Backup]:
 )
 async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
     """Delete a backup for ever, once the request stands in a signed audit checkpoint."""
-    row = await configured.row_of(deps, BACKUP, backup_id)
+    row = await configured.admitted(deps, caller, Right.BACKUPS_DELETE, BACKUP, backup_id)
     if row.status in {"requested", "running"}:
         raise StillRunningError("the backup is not finished")
     if row.status == "deleted":
         raise ConflictError("the backup is deleted already")
     wish = BackupDeleteRequested(
-        backup_id=backup_id, actor=caller.user_id, request_id=caller.request_id
+        backup_id=backup_id, actor=caller.actor, request_id=caller.request_id
     )
     with suppress(WrongSequenceError):  # somebody asked before: one request is enough
         await land(deps, Draft(wish, Expect(0)))

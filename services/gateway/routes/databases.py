@@ -21,7 +21,8 @@ from services.gateway.injection import Deps, Who
 from services.gateway.listing import Cursor, Limit, Window, listed
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input, Label, convert
-from services.gateway.rights import Right, may
+from services.gateway.rights import Right
+from services.gateway.scope import holds, visible
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.errors import ForbiddenError
 from shared.messages.settings import DatabaseSetting
@@ -56,7 +57,7 @@ def database_of(row: Row[Any]) -> Database:
     return convert(row, Database)
 
 
-DATABASE = Noun("database", databases, "/databases", database_of)
+DATABASE = Noun("database", databases, "/databases", database_of, server="server_id")
 
 
 @get(
@@ -67,12 +68,13 @@ DATABASE = Noun("database", databases, "/databases", database_of)
 )
 async def list_databases(
     deps: Deps,
+    caller: Who,
     server_id: ServerFilter = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Database]:
     """List the known databases by name."""
-    query = select(databases)
+    query = select(databases).where(visible(caller, Right.DATABASES_READ, databases.c.server_id))
     if server_id is not None:
         query = query.where(databases.c.server_id == server_id)
     window = Window(
@@ -91,9 +93,9 @@ async def list_databases(
     tags=["databases"],
     operation_id="get_database",
 )
-async def get_database(database_id: FromPath[UUID], deps: Deps) -> Response[Database]:
+async def get_database(database_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Database]:
     """Show one database."""
-    row = await configured.row_of(deps, DATABASE, database_id)
+    row = await configured.admitted(deps, caller, Right.DATABASES_READ, DATABASE, database_id)
     return configured.shown(row, DATABASE)
 
 
@@ -116,10 +118,11 @@ async def replace_database(
     """
     subject = f"cfg.database.{database_id}"
     last = await deps.bus.last_of(subject)
-    row = await configured.current(deps, DATABASE, database_id, request)
-    if data.policy_id != row.policy_id and not may(caller.role, Right.POLICIES_WRITE):
+    row = await configured.admitted(deps, caller, Right.DATABASES_WRITE, DATABASE, database_id)
+    configured.at_version(DATABASE, row, request)
+    if data.policy_id != row.policy_id and not holds(caller, Right.POLICIES_WRITE):
         raise ForbiddenError(
-            f"the role {caller.role.value} lacks the right {Right.POLICIES_WRITE.value}",
+            f"the account lacks the right {Right.POLICIES_WRITE.value}",
             fix="ask an administrator to choose the policy",
         )
     await _refuse_unknown(deps, data)

@@ -61,13 +61,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def test_server(server_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Tested]:
     """Connect to every endpoint of the server, through its runner and pool."""
-    row = await configured.row_of(deps, SERVER, str(server_id))
+    row = await configured.admitted(deps, caller, Right.SERVERS_TEST, SERVER, str(server_id))
     run_id = uuid7()
     question = ServerTestRequested(
         server_id=server_id,
         run_id=run_id,
         run_pool=row.pool,
-        actor=caller.user_id,
+        actor=caller.actor,
         request_id=caller.request_id,
     )
     said = await asked(deps, question, ServerTested)
@@ -87,13 +87,13 @@ async def test_server(server_id: FromPath[UUID], deps: Deps, caller: Who) -> Res
 )
 async def discover_databases(server_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Found]:
     """Look which databases the server holds now. `GET /databases` lists the known ones."""
-    row = await configured.row_of(deps, SERVER, str(server_id))
+    row = await configured.admitted(deps, caller, Right.SERVERS_TEST, SERVER, str(server_id))
     run_id = uuid7()
     question = ServerDiscoveryRequested(
         server_id=server_id,
         run_id=run_id,
         run_pool=row.pool,
-        actor=caller.user_id,
+        actor=caller.actor,
         request_id=caller.request_id,
     )
     said = await asked(deps, question, ServerDiscovered)

@@ -12,8 +12,8 @@ from litestar.params import FromPath, JSONBody
 from sqlalchemy import Row, select
 
 from services.gateway import configured
-from services.gateway.accounts import Caller
 from services.gateway.appending import land, seen
+from services.gateway.callers import Caller
 from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import KeyReusedError, NotRestorableError
@@ -25,6 +25,7 @@ from services.gateway.references import Reference, pool_of
 from services.gateway.representations import Input, Text, convert
 from services.gateway.rights import Right
 from services.gateway.routes.backups import BACKUP
+from services.gateway.scope import visible
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.messages.base import consequence
 from shared.messages.facts import RestoreRequested
@@ -65,7 +66,7 @@ def restore_of(row: Row[Any]) -> Restore:
     return convert(row, Restore)
 
 
-RESTORE = Noun("restore", restores, "/restores", restore_of)
+RESTORE = Noun("restore", restores, "/restores", restore_of, server="target_server_id")
 
 
 @post(
@@ -94,16 +95,17 @@ async def restore_backup(
 async def _create(
     deps: Dependencies, caller: Caller, thing: UUID, backup_id: UUID, data: NewRestore
 ) -> Answer:
-    _refuse_unrestorable(await configured.row_of(deps, BACKUP, backup_id))
+    right = Right.BACKUPS_RESTORE
+    _refuse_unrestorable(await configured.admitted(deps, caller, right, BACKUP, backup_id))
     asked = RestoreRequested(
         id=first_id(thing),
         restore_id=thing,
         run_id=consequence(thing, "run"),
         backup_id=backup_id,
         target=data.target.named(),
-        run_pool=await pool_of(deps, data.target, at="/target"),
+        run_pool=await pool_of(deps, caller, right, data.target, at="/target"),
         reason=data.reason,
-        actor=caller.user_id,
+        actor=caller.actor,
         request_id=caller.request_id,
     )
     try:
@@ -159,6 +161,7 @@ async def _shown(deps: Dependencies, asked: RestoreRequested, *, seq: int) -> Re
 )
 async def list_restores(
     deps: Deps,
+    caller: Who,
     sort: ByTime = "-requested_at",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -172,7 +175,8 @@ async def list_restores(
         cursor=cursor,
         descending=sort.startswith("-"),
     )
-    return await listed(deps, select(restores), window, restore_of)
+    query = select(restores).where(visible(caller, Right.BACKUPS_READ, restores.c.target_server_id))
+    return await listed(deps, query, window, restore_of)
 
 
 @get(
@@ -181,9 +185,9 @@ async def list_restores(
     tags=["restores"],
     operation_id="get_restore",
 )
-async def get_restore(restore_id: FromPath[UUID], deps: Deps) -> Response[Restore]:
+async def get_restore(restore_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Restore]:
     """Show one restore."""
-    row = await configured.row_of(deps, RESTORE, restore_id)
+    row = await configured.admitted(deps, caller, Right.BACKUPS_READ, RESTORE, restore_id)
     return configured.shown(row, RESTORE)
 
 

@@ -25,6 +25,7 @@ from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Accepted, convert
 from services.gateway.rights import Right
+from services.gateway.scope import visible
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.bus.base import LOGS
 from shared.messages.facts import RunCancelRequested
@@ -68,12 +69,13 @@ def run_of(row: Row[Any]) -> RunShown:
     return convert(row, RunShown)
 
 
-RUN = Noun("run", runs, "/runs", run_of)
+RUN = Noun("run", runs, "/runs", run_of, server="server_id")
 
 
 @get("/runs", opt={"right": Right.RUNS_READ}, tags=["runs"], operation_id="list_runs")
 async def list_runs(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     deps: Deps,
+    caller: Who,
     status: StatusFilter = None,
     kind: KindFilter = None,
     server_id: ServerFilter = None,
@@ -82,7 +84,7 @@ async def list_runs(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     cursor: Cursor = None,
 ) -> Page[RunShown]:
     """List runs, the newest first."""
-    query = select(runs)
+    query = select(runs).where(visible(caller, Right.RUNS_READ, runs.c.server_id))
     if status is not None:
         query = query.where(runs.c.status == status)
     if kind is not None:
@@ -101,9 +103,10 @@ async def list_runs(  # noqa: PLR0913, PLR0917 - an argument per query parameter
 
 
 @get("/runs/{run_id:uuid}", opt={"right": Right.RUNS_READ}, tags=["runs"], operation_id="get_run")
-async def get_run(run_id: FromPath[UUID], deps: Deps) -> Response[RunShown]:
+async def get_run(run_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[RunShown]:
     """Show one run."""
-    return configured.shown(await configured.row_of(deps, RUN, run_id), RUN)
+    row = await configured.admitted(deps, caller, Right.RUNS_READ, RUN, run_id)
+    return configured.shown(row, RUN)
 
 
 @post(
@@ -115,11 +118,11 @@ async def get_run(run_id: FromPath[UUID], deps: Deps) -> Response[RunShown]:
 )
 async def cancel_run(run_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
     """Stop a run. It ends as cancelled, unless it was faster."""
-    row = await configured.row_of(deps, RUN, run_id)
+    row = await configured.admitted(deps, caller, Right.RUNS_CANCEL, RUN, run_id)
     if row.status in ENDED:
         raise RunEndedError(f"the run is {row.status} already")
     wish = RunCancelRequested(
-        run_id=run_id, pool=row.pool, actor=caller.user_id, request_id=caller.request_id
+        run_id=run_id, pool=row.pool, actor=caller.actor, request_id=caller.request_id
     )
     with suppress(WrongSequenceError):  # somebody asked before: one request is enough
         await land(deps, Draft(wish, Expect(0)))
@@ -135,9 +138,9 @@ async def cancel_run(run_id: FromPath[UUID], deps: Deps, caller: Who) -> Respons
     operation_id="read_run_log",
     media_type="application/x-ndjson",
 )
-async def read_run_log(run_id: FromPath[UUID], deps: Deps) -> Stream:
+async def read_run_log(run_id: FromPath[UUID], deps: Deps, caller: Who) -> Stream:
     """The run's log lines and progress so far, one JSON object a line."""
-    row = await configured.row_of(deps, RUN, run_id)
+    row = await configured.admitted(deps, caller, Right.RUNS_READ, RUN, run_id)
     lines = _lines(deps, run_id)
     first = await anext(lines, None)
     if first is None and row.status in ENDED:

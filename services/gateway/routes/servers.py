@@ -10,19 +10,21 @@ import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 
 from services.gateway import configured
+from services.gateway.callers import Caller
 from services.gateway.configured import Change, Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, all_by_name
+from services.gateway.listing import Cursor, Limit, by_name, listed
 from services.gateway.once import Answer, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.plugin_configs import NOTHING, Stored, accepted, same_settings, sealed
 from services.gateway.representations import Input, Label, Name, convert
 from services.gateway.rights import Right
+from services.gateway.scope import Place, require, visible
 from shared.keys.plugins import without_secrets
 from shared.messages.base import CORE
 from shared.messages.settings import ServerSetting
@@ -82,15 +84,16 @@ def server_of(row: Row[Any]) -> Server:
     return convert(row, Server, runner=without_secrets(row.runner), endpoints=shown)
 
 
-SERVER = Noun("server", servers, "/servers", server_of)
+SERVER = Noun("server", servers, "/servers", server_of, server="id")
 
 
 @get("/servers", opt={"right": Right.SERVERS_READ}, tags=["servers"], operation_id="list_servers")
 async def list_servers(
-    deps: Deps, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    deps: Deps, caller: Who, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[Server]:
     """List the servers by name."""
-    return await all_by_name(deps, servers, limit, cursor, server_of)
+    query = select(servers).where(visible(caller, Right.SERVERS_READ, servers.c.id))
+    return await listed(deps, query, by_name(servers, limit, cursor), server_of)
 
 
 @post(
@@ -104,6 +107,7 @@ async def create_server(
     data: JSONBody[NewServer], request: Request[Any, Any, Any], deps: Deps, caller: Who
 ) -> Response[Server]:
     """Register a server. Its secrets are sealed before anything is stored."""
+    require(caller, Right.SERVERS_WRITE, _place(data))
 
     async def create(thing: UUID) -> Answer:
         change = configured.creating(thing, caller)
@@ -122,9 +126,10 @@ async def create_server(
     tags=["servers"],
     operation_id="get_server",
 )
-async def get_server(server_id: FromPath[UUID], deps: Deps) -> Response[Server]:
+async def get_server(server_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Server]:
     """Show one server."""
-    return configured.shown(await configured.row_of(deps, SERVER, str(server_id)), SERVER)
+    row = await configured.admitted(deps, caller, Right.SERVERS_READ, SERVER, str(server_id))
+    return configured.shown(row, SERVER)
 
 
 @put(
@@ -142,7 +147,8 @@ async def replace_server(
 ) -> Response[Server]:
     """Replace a server's settings. An absent secret keeps the stored one, unless the way to the
     server or the other settings beside the secret change: then it is needed again."""
-    row = await configured.current(deps, SERVER, str(server_id), request)
+    row = await _current(deps, caller, server_id, request)
+    require(caller, Right.SERVERS_WRITE, _place(data))
     setting = await _setting(deps, configured.changing(server_id, caller), data, row)
     return await configured.replace(deps, SERVER, row, setting, data.name)
 
@@ -158,8 +164,21 @@ async def delete_server(
     server_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
 ) -> None:
     """Forget a server. Its backups stay, and can be restored onto another one."""
-    row = await configured.current(deps, SERVER, str(server_id), request)
+    row = await _current(deps, caller, server_id, request)
     await configured.remove(deps, SERVER, row, caller)
+
+
+async def _current(
+    deps: Dependencies, caller: Caller, server_id: UUID, request: Request[Any, Any, Any]
+) -> Row[Any]:
+    """The server at the version of If-Match, for a caller who may change it where it stands."""
+    row = await configured.admitted(deps, caller, Right.SERVERS_WRITE, SERVER, str(server_id))
+    return configured.at_version(SERVER, row, request)
+
+
+def _place(data: NewServer) -> Place:
+    """Where the server would stand: nobody puts one where they may not change it."""
+    return Place(data.environment)
 
 
 async def _setting(

@@ -17,7 +17,7 @@ from services.gateway.sessions import LONGEST
 from shared.bus import Draft, Expect
 from shared.bus.base import EVENTS
 from shared.bus.gate import GUARD, Guarded
-from shared.messages.values import Role
+from shared.messages.values import Grant, Role
 from tests.integration.gateway.platform import EMAIL, ORIGIN, PASSWORD, TOKEN, Gateway, Platform
 
 SETUP = {"token": TOKEN, "name": "Ada", "email": EMAIL, "password": PASSWORD}
@@ -229,12 +229,15 @@ async def _status(gateway: Gateway, method: str, path: str) -> int:
     return (await gateway.client.request(method, filled, json=body, headers=headers)).status_code
 
 
-async def sign_in_as(gateway: Gateway, role: Role) -> str:
+async def sign_in_as(gateway: Gateway, role: Role, *grants: Grant) -> str:
     """Make an account of `role` and go on as it; returns its id."""
-    email, password = f"{role.value}@example.com", "another long password"
+    name = f"{role.value}-{uuid4().hex[:6]}"
+    email, password = f"{name}@example.com", "another long password"
     hashed = await gateway.deps.passwords.hash(password)
-    account = NewAccount(name=role.value, email=email, password_hash=hashed, role=role)
-    setting = await gateway.deps.accounts.sealed(f"user-{role.value}", account)
+    account = NewAccount(
+        name=name, email=email, password_hash=hashed, role=role, grants=list(grants)
+    )
+    setting = await gateway.deps.accounts.sealed(f"user-{name}", account)
     claim = await taking(gateway.deps, gateway.deps.accounts.email_claim(email), setting)
     landed = await gateway.deps.bus.append_all([claim, Draft(setting, Expect(0))])
     await gateway.deps.read_model.at_least(landed.seq)
