@@ -32,11 +32,15 @@ def said(kind: str, types: str, pools: tuple[str, ...] = ("core",)) -> set[str]:
 
 NOUNS = (
     *("platform", "user", "server", "store", "policy"),
-    *("database", "channel", "rule", "claim"),
+    *("database", "channel", "rule", "claim", "command"),
 )
 ATTEMPTS = "attempted completed failed cancelled"
 MAY_SAY: dict[str, set[str]] = {
     "gateway": said("evt", "backup: requested delete_requested")
+    | said("evt", "backup: download_requested downloaded download_failed")
+    | said("evt", "execution: requested")
+    | said("evt", "audit: exported")
+    | said("evt", "letter: retried")
     | said("evt", "restore: requested")
     | said("evt", "server: test_requested discovery_requested")
     | said("evt", "run: cancel_requested", POOLS)
@@ -46,12 +50,14 @@ MAY_SAY: dict[str, set[str]] = {
     | {"retry.x1", "$KV.sessions.x1", "$KV.idempotency.x1", "$KV.keys.x1"},
     "scheduler": said("evt", "run: dispatched")
     | said("evt", "backup: requested attempted failed cancelled")
+    | said("evt", "backup: download_granted download_refused")
     | said("evt", "restore: attempted failed cancelled")
+    | said("evt", "execution: failed")
     | said("evt", "server: tested discovered")
     | said("cmd", "backup: run", POOLS)
     | said("cmd", "restore: run", POOLS)
     | said("cmd", "server: test discover probe", POOLS)
-    | {"dlq.scheduler-requests", "$KV.leases.scheduler"},
+    | {"dlq.scheduler-requests", "dlq.scheduler-downloads", "$KV.leases.scheduler"},
     "executor": said("evt", f"backup: {ATTEMPTS}")
     | said("evt", f"restore: {ATTEMPTS}")
     | said("evt", "server: tested discovered")
@@ -61,7 +67,7 @@ MAY_SAY: dict[str, set[str]] = {
     | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},
     "retention": said("evt", "backup: expired") | {"dlq.retention"},
     "notifier": said("evt", "notification: sent failed")
-    | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests"}
+    | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests", "dlq.scheduler-downloads"}
     | {"dlq.executor-core-backup", "dlq.retention"},
     "auditor": said("evt", "log: repaired")
     | {"ckpt.audit", "$KV.leases.auditor", "$KV.keys.x1"}

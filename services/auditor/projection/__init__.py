@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.auditor.projection import archives, backups, others, restores, runs, servers, settings
+from services.auditor.projection import (
+    archives,
+    backups,
+    executions,
+    others,
+    restores,
+    runs,
+    servers,
+    settings,
+)
 from services.auditor.projection.change import Change, Projections
 from services.auditor.projection.others import AUDIT_ONLY
 from shared.messages.base import Message
@@ -13,6 +22,7 @@ PROJECTIONS: Projections = {
     **backups.PROJECTIONS,
     **archives.PROJECTIONS,
     **restores.PROJECTIONS,
+    **executions.PROJECTIONS,
     **runs.PROJECTIONS,
     **servers.PROJECTIONS,
     **settings.PROJECTIONS,

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from services.auditor.projection.change import Change, Projections, Row, new_row, remove
 from shared.messages.base import Message
 from shared.messages.facts import (
+    AuditExported,
+    BackupDownloaded,
+    BackupDownloadFailed,
+    BackupDownloadGranted,
+    BackupDownloadRefused,
+    BackupDownloadRequested,
     KeyErased,
+    LetterRetried,
     LogRepaired,
     NotificationFailed,
     NotificationSent,
@@ -59,5 +66,19 @@ PROJECTIONS: Projections = {
 }
 
 AUDIT_ONLY: frozenset[type[Message]] = frozenset(
-    {UserSignedIn, UserSignInRefused, UserSignedOut, ServiceWentDown, ServiceCameBack, LogRepaired}
+    {
+        UserSignedIn,
+        UserSignInRefused,
+        UserSignedOut,
+        BackupDownloadRequested,
+        BackupDownloadGranted,
+        BackupDownloadRefused,
+        BackupDownloaded,
+        BackupDownloadFailed,
+        AuditExported,
+        LetterRetried,
+        ServiceWentDown,
+        ServiceCameBack,
+        LogRepaired,
+    }
 )

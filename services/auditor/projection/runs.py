@@ -1,4 +1,4 @@
-"""Runs: one execution of a backup, a restore, a test or a discovery."""
+"""Runs: one execution of a backup, a restore, a command, a test or a discovery."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from shared.messages.facts import (
     BackupAttempted,
     BackupFailed,
     BackupRequested,
+    ExecutionFailed,
+    ExecutionRequested,
     RestoreAttempted,
     RestoreFailed,
     RestoreRequested,
@@ -36,7 +38,14 @@ _ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
 Request: TypeAlias = (
-    BackupRequested | RestoreRequested | ServerTestRequested | ServerDiscoveryRequested
+    BackupRequested
+    | RestoreRequested
+    | ExecutionRequested
+    | ServerTestRequested
+    | ServerDiscoveryRequested
+)
+Failure: TypeAlias = (
+    BackupFailed | RestoreFailed | ExecutionFailed | ServerTested | ServerDiscovered
 )
 
 
@@ -80,9 +89,7 @@ def completed(run_id: UUID, event: Fact, seq: int, result: dict[str, Any]) -> Ch
     return _end(run_id, event, seq, status="completed", result=result)
 
 
-def failed(
-    run_id: UUID, event: BackupFailed | RestoreFailed | ServerTested | ServerDiscovered, seq: int
-) -> Change:
+def failed(run_id: UUID, event: Failure, seq: int) -> Change:
     return _end(run_id, event, seq, status="failed", problem=event.problem)
 
 

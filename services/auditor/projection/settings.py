@@ -22,6 +22,7 @@ from shared.messages.settings import (
     BlackoutSetting,
     ChannelSetting,
     ClaimSetting,
+    CommandSetting,
     DatabaseSetting,
     GroupSetting,
     PlatformSetting,
@@ -36,6 +37,7 @@ from shared.messages.settings import (
 from shared.readmodel.tables import (
     blackouts,
     claims,
+    commands,
     databases,
     notification_channels,
     notification_rules,
@@ -60,6 +62,7 @@ TABLES: dict[str, Table] = {
     "blackout": blackouts,
     "channel": notification_channels,
     "rule": notification_rules,
+    "command": commands,
 }
 """Noun of the subject -> where its settings stand. Databases are more than their setting."""
 
@@ -120,6 +123,7 @@ PROJECTIONS: Projections = {
     BlackoutSetting: _as_columns,
     ChannelSetting: _as_columns,
     RuleSetting: _as_columns,
+    CommandSetting: _as_columns,
     ClaimSetting: _as_columns,
     DatabaseSetting: database,
     SettingRemoved: removed,

@@ -32,11 +32,24 @@ from shared.messages.facts.backups import (
     BackupRequested,
     BackupVerified,
 )
+from shared.messages.facts.downloads import (
+    BackupDownloaded,
+    BackupDownloadFailed,
+    BackupDownloadGranted,
+    BackupDownloadRefused,
+    BackupDownloadRequested,
+)
+from shared.messages.facts.executions import (
+    ExecutionFailed,
+    ExecutionRequested,
+)
 from shared.messages.facts.notifications import (
     NotificationFailed,
     NotificationSent,
 )
 from shared.messages.facts.platform import (
+    AuditExported,
+    LetterRetried,
     LogRepaired,
     ServiceCameBack,
     ServiceWentDown,
@@ -72,6 +85,11 @@ AnyFact: TypeAlias = (
     | BackupDeleteRequested
     | BackupDeleted
     | BackupGarbageDeleted
+    | BackupDownloadRequested
+    | BackupDownloadGranted
+    | BackupDownloadRefused
+    | BackupDownloaded
+    | BackupDownloadFailed
     | ArchiveRequested
     | ArchiveReplicated
     | ArchiveFailed
@@ -84,6 +102,8 @@ AnyFact: TypeAlias = (
     | RestoreCompleted
     | RestoreFailed
     | RestoreCancelled
+    | ExecutionRequested
+    | ExecutionFailed
     | RunDispatched
     | RunCancelRequested
     | ServerTestRequested
@@ -99,5 +119,7 @@ AnyFact: TypeAlias = (
     | UserSignInRefused
     | UserSignedOut
     | KeyErased
+    | AuditExported
+    | LetterRetried
     | LogRepaired
 )

@@ -29,6 +29,33 @@ class ServiceCameBack(ServiceFact, frozen=True, kw_only=True):
     """A service that was down beats again."""
 
 
+class AuditFact(Fact, frozen=True, kw_only=True):
+    """About the audit log as a thing that people take copies of."""
+
+    KEYED_BY: ClassVar[str] = "export_id"
+    export_id: UUID
+
+
+class AuditExported(AuditFact, frozen=True, kw_only=True):
+    """Somebody began to take a copy of the audit log."""
+
+    format: str
+    events: bool = False
+
+
+class LetterFact(Fact, frozen=True, kw_only=True):
+    """About one dead letter, by its number in the stream DLQ."""
+
+    KEYED_BY: ClassVar[str] = "letter"
+    letter: int
+
+
+class LetterRetried(LetterFact, frozen=True, kw_only=True):
+    """Somebody hands the letter to its durable once more."""
+
+    durable: Key
+
+
 class LogFact(Fact, frozen=True, kw_only=True):
     """About the event log itself."""
 

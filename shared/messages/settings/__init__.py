@@ -7,6 +7,9 @@ from typing import TypeAlias
 from shared.messages.settings.accounts import (
     UserSetting,
 )
+from shared.messages.settings.commands import (
+    CommandSetting,
+)
 from shared.messages.settings.notifications import (
     ChannelSetting,
     RuleSetting,
@@ -40,6 +43,7 @@ AnySetting: TypeAlias = (
     | ScheduleSetting
     | BlackoutSetting
     | DatabaseSetting
+    | CommandSetting
     | ChannelSetting
     | RuleSetting
     | ClaimSetting

@@ -19,6 +19,7 @@ from shared.readmodel.tables.log import (
     sealed_keys,
 )
 from shared.readmodel.tables.runs import (
+    command_executions,
     notifications,
     restores,
     runs,
@@ -26,6 +27,7 @@ from shared.readmodel.tables.runs import (
 from shared.readmodel.tables.settings import (
     blackouts,
     claims,
+    commands,
     notification_channels,
     notification_rules,
     platform,
@@ -47,6 +49,8 @@ __all__ = [
     "blackouts",
     "checkpoints",
     "claims",
+    "command_executions",
+    "commands",
     "consumer_floors",
     "databases",
     "event_log",

@@ -10,6 +10,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -62,6 +63,12 @@ audit_logs = Table(
     Column("leaf", LargeBinary, nullable=False),
     Column("leaf_hash", LargeBinary, nullable=False),
     Index("audit_logs_object", "object", "n"),
+    Index("audit_logs_actor", "actor", "n"),
+    Index("audit_logs_action", "action", "n"),
+    Index("audit_logs_time", "time"),
+    # Nearly all went well and most came without a request: what is searched for is the rest.
+    Index("audit_logs_trouble", "outcome", "n", postgresql_where=literal_column("outcome <> 'ok'")),
+    Index("audit_logs_request", "request_id", postgresql_where=literal_column("request_id <> ''")),
 )
 audit_checkpoints = Table(
     "audit_checkpoints",

@@ -39,7 +39,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", UUID(as_uuid=True), primary_key=True),
-    # backup, restore, test, discovery
+    # backup, restore, test, discovery, command
     Column("kind", Text, nullable=False),
     Column("object_id", UUID(as_uuid=True), nullable=False),
     Column("server_id", UUID(as_uuid=True), nullable=False),
@@ -60,6 +60,25 @@ runs = Table(
     Column("version", BigInteger, nullable=False),
     Index("runs_by_status", "status", "requested_seq"),
     Index("runs_by_time", "requested_at", "id"),
+)
+command_executions = Table(
+    "command_executions",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("run_id", UUID(as_uuid=True), nullable=False),
+    Column("command_id", Text, nullable=False),
+    Column("command_version", BigInteger, nullable=False),
+    Column("server_id", UUID(as_uuid=True), nullable=False),
+    Column("variables", JSONB, nullable=False),
+    # requested, failed
+    Column("status", Text, nullable=False),
+    Column("problem", JSONB),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_at", when, nullable=False),
+    Column("ended_at", when),
+    Column("version", BigInteger, nullable=False),
+    Index("command_executions_by_command", "command_id", "requested_at"),
 )
 notifications = Table(
     "notifications",

@@ -87,6 +87,16 @@ blackouts = settings_table(
     Column("minutes", Integer, nullable=False),
     Column("enabled", Boolean, nullable=False),
 )
+commands = settings_table(
+    "commands",
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("variables", JSONB, nullable=False),
+    Column("timeout_s", Integer, nullable=False),
+    Column("roles", JSONB, nullable=False),
+)
 notification_channels = settings_table(
     "notification_channels",
     Column("name", Text, nullable=False),
