@@ -57,7 +57,7 @@ def _read(
         try:
             text = _text(field.name.upper(), environment)
             if text is not None:
-                values[field.name] = msgspec.convert(text, field.type, strict=False)
+                values[field.name] = _converted(text, field.type)
             elif field.required:
                 faults.append(f"{field.name.upper()} is not set")
         except msgspec.ValidationError:
@@ -70,6 +70,10 @@ def _read(
         return None, faults
     settings = kind(**values)
     return settings, settings.faults() if isinstance(settings, Checked) else []
+
+
+def _converted(text: str, kind: Any) -> Any:
+    return msgspec.convert(text, kind, strict=False, dec_hook=lambda wanted, it: wanted(it))
 
 
 def _text(name: str, environment: Mapping[str, str]) -> str | None:

@@ -9,11 +9,20 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.text import Text
 
-from services.cli.commands import access, audit, backups, platform, runs, servers, stores
+from services.cli.commands import (
+    access,
+    audit,
+    backups,
+    deployment,
+    platform,
+    runs,
+    servers,
+    stores,
+)
 from services.cli.errors import INTERRUPTED, OK, USAGE, exit_code_of
 from shared.errors import PlatformError
 
-NOUNS = (platform, access, servers, stores, backups, runs, audit)
+NOUNS = (platform, deployment, access, servers, stores, backups, runs, audit)
 
 
 def app() -> App:

@@ -115,24 +115,8 @@ class Installation:
         )
 
     def _secrets(self, service: str) -> dict[str, Path]:
-        keys = self.keys
         role = "writer" if service == "auditor" else "reader"
-        database = {"DATABASE_URL_FILE": self.database_url(role)}
-        opens = {"ENCRYPTION_KEY_FILE": keys.encryption_key}
-        return {
-            "auditor": database | {"AUDIT_KEY_FILE": keys.audit_key},
-            "gateway": database | opens | {"SECRET_KEY_FILE": keys.secret_key},
-            "scheduler": database | opens | {"KEK_FILE": keys.kek},
-            "storage": database | opens,
-            "notifier": database | opens,
-            "health": database | opens,
-            "retention": database,
-            "executor": {
-                "WORKER_KEY_FILE": keys.order_key,
-                "WORKER_SIGNING_FILE": keys.signing_key,
-                "WORKER_CERTIFICATE_FILE": keys.certificate,
-            },
-        }.get(service, {})
+        return secret_files(service, self.keys, self.database_url(role))
 
     def _own(self, service: str) -> dict[str, str]:
         if service == "gateway":
@@ -144,6 +128,31 @@ class Installation:
         if service == "notifier":
             return {"NOTIFIER_ALLOW_LOOPBACK": "true"}
         return {}
+
+
+def new_admin_token() -> str:
+    """The one-time token of the first administrator, which nobody can guess."""
+    return secrets.token_urlsafe(24)
+
+
+def secret_files(service: str, keys: KeyFolder, database_url: Path) -> dict[str, Path]:
+    """Variable -> the file of each secret that a service needs, and of no other."""
+    database = {"DATABASE_URL_FILE": database_url}
+    opens = {"ENCRYPTION_KEY_FILE": keys.encryption_key}
+    return {
+        "auditor": database | {"AUDIT_KEY_FILE": keys.audit_key},
+        "gateway": database | opens | {"SECRET_KEY_FILE": keys.secret_key},
+        "scheduler": database | opens | {"KEK_FILE": keys.kek},
+        "storage": database | opens,
+        "notifier": database | opens,
+        "health": database | opens,
+        "retention": database,
+        "executor": {
+            "WORKER_KEY_FILE": keys.order_key,
+            "WORKER_SIGNING_FILE": keys.signing_key,
+            "WORKER_CERTIFICATE_FILE": keys.certificate,
+        },
+    }.get(service, {})
 
 
 def _settings_for(service: str) -> dict[str, str]:

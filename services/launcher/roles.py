@@ -12,17 +12,21 @@ READER = "holdfast_reader"
 
 
 def prepare_database(server: PostgresServer, *, writer: str, reader: str) -> None:
-    """Make the database and both roles, or set their passwords again; may be repeated.
+    """Make the database and both roles, or set their passwords again; may be repeated."""
+    server.execute(script(writer=writer, reader=reader))
+
+
+def script(*, writer: str, reader: str) -> str:
+    """What psql does as the superuser: the database, both roles and their passwords.
 
     The writer owns the database; the reader may SELECT from what the writer creates, also later.
     """
-    for role, password in ((WRITER, writer), (READER, reader)):
-        server.execute(_role(role, password))
-    databases = server.execute("SELECT datname FROM pg_database").splitlines()
-    if DATABASE not in databases:
-        server.execute(f"CREATE DATABASE {DATABASE} OWNER {WRITER}")
-    server.execute(
-        f"""
+    return f"""
+        {_role(WRITER, writer)}
+        {_role(READER, reader)}
+        SELECT 'CREATE DATABASE {DATABASE} OWNER {WRITER}'
+        WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{DATABASE}') \\gexec
+        \\connect {DATABASE}
         REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
         GRANT CONNECT ON DATABASE {DATABASE} TO {READER};
         REVOKE CREATE ON SCHEMA public FROM PUBLIC;
@@ -32,9 +36,7 @@ def prepare_database(server: PostgresServer, *, writer: str, reader: str) -> Non
         ALTER DEFAULT PRIVILEGES FOR ROLE {WRITER} GRANT SELECT ON TABLES TO {READER};
         ALTER DEFAULT PRIVILEGES FOR ROLE {WRITER} GRANT USAGE ON SCHEMAS TO {READER};
         ALTER ROLE {READER} IN DATABASE {DATABASE} SET default_transaction_read_only = on;
-        """,
-        database=DATABASE,
-    )
+    """  # noqa: S608 - our own names, and passwords that were checked
 
 
 def _role(name: str, password: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
 import sys
 import time
@@ -15,13 +14,13 @@ import aiohttp
 
 from services.launcher.directory import DataDirectory
 from services.launcher.errors import LaunchError
-from services.launcher.installation import SERVICES, Installation, Passwords
+from services.launcher.identity import introduce
+from services.launcher.installation import SERVICES, Installation, Passwords, new_admin_token
 from services.launcher.nats_server import NatsServer
 from services.launcher.ports import first_free_port, free_port, is_free
 from services.launcher.postgres import PostgresServer
 from services.launcher.processes import Child, keep_running, last_line
 from services.launcher.roles import READER, prepare_database
-from shared.bus import Expect
 from shared.bus.bootstrap import bootstrap
 from shared.bus.configuration import render_config
 from shared.bus.jetstream import BusSettings, connect
@@ -151,7 +150,7 @@ async def _prepare(installation: Installation) -> None:
         identity = platform_setting(installation.keys)
         if not await bus.last_of(identity.subject):
             make_admin_token(installation.admin_token)
-            await bus.append(identity, expect=Expect(0))
+        await introduce(bus, identity)
 
 
 async def _guard(installation: Installation) -> None:
@@ -211,7 +210,7 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
 def make_admin_token(path: Path) -> None:
     """Write the one-time token of the first administrator, 0600."""
     path.touch(mode=0o600)
-    path.write_text(secrets.token_urlsafe(24))
+    path.write_text(new_admin_token())
 
 
 def run_up(home: DataDirectory) -> int:

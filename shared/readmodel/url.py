@@ -26,4 +26,4 @@ def plain_url(url: str) -> str:
 
 def engine_url(url: str) -> str:
     """The address as SQLAlchemy takes it: `postgresql+asyncpg://...`."""
-    return f"postgresql+asyncpg://{url.partition('://')[2]}"
+    return f"postgresql+asyncpg://{url.partition('://')[2]}".replace("sslmode=", "ssl=")

@@ -14,12 +14,15 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     workers: int = 2
     verbose: bool = False
+    folder: Path | None = None
 
 
 def test_fields_come_from_variables_of_their_name() -> None:
-    settings = load(Example, {"DATABASE_URL": "x", "WORKERS": "3", "VERBOSE": "true"})
+    settings = load(
+        Example, {"DATABASE_URL": "x", "WORKERS": "3", "VERBOSE": "true", "FOLDER": "/x"}
+    )
 
-    assert settings == Example(database_url="x", workers=3, verbose=True)
+    assert settings == Example(database_url="x", workers=3, verbose=True, folder=Path("/x"))
 
 
 def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
