@@ -6,10 +6,13 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from services.gateway.grants import Place
+from services.gateway.places import OUTPUT, TOPICS, UNKNOWN, Places, Topic
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS, LOGS
 from shared.errors import PlatformError
@@ -40,19 +43,23 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class LiveEvent(msgspec.Struct, frozen=True):
-    """One message as listeners may see it: sealed values are gone. `at` includes it."""
+    """One message as listeners may see it: sealed values are gone. `at` includes it.
+
+    `place` is where the server stands that it is about, if there is one.
+    """
 
     at: Cursor
     stream: str
     type: str
     subject: str
     body: dict[str, Any]
+    topic: Topic = UNKNOWN
+    place: Place | None = None
 
     @property
     def noun(self) -> str:
         """`backup` of `evt.backup.completed...`, `server` of `cfg.server...`, `log` of output."""
-        kind, noun = self.subject.split(".")[:2]
-        return kind if self.stream == LOGS else noun
+        return "log" if self.stream == LOGS else _noun(self.subject)
 
     @property
     def run_id(self) -> str:
@@ -77,6 +84,7 @@ class Live:
         self._oldest = Cursor(0, 0)
         self._changed = asyncio.Condition()
         self._closed = False
+        self._places = Places(read_model)
 
     async def follow(self) -> None:
         """Fill the ring, for ever."""
@@ -84,6 +92,7 @@ class Live:
         logs = (await self._bus.state(LOGS)).last_seq
         self._cursor = Cursor(max(0, events - REMEMBERED_AT_START), logs)
         self._oldest = self._cursor
+        await self._places.load()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(EVENTS, self._cursor.events))
             group.create_task(self._follow(LOGS, self._cursor.logs))
@@ -100,7 +109,7 @@ class Live:
         return self._cursor
 
     async def listen(self, after: Cursor | None, wanted: Wanted) -> AsyncIterator[LiveEvent | None]:
-        """What happens after the cursor; None after each quiet while, or once it is too old.
+        """What happens after the cursor; None after each while without anything wanted.
 
         Raises ResyncNeeded when events between the cursor and the ring are gone.
         """
@@ -108,6 +117,8 @@ class Live:
         position = self._shown - len(self._ring)
         if _misses(here, self._oldest):
             raise ResyncNeeded(self._cursor)
+        loop = asyncio.get_running_loop()
+        said = loop.time()
         while not self._closed:
             first = self._shown - len(self._ring)
             if position < first:
@@ -117,18 +128,19 @@ class Live:
                 position += 1
                 if not _known(event, here) and wanted(event):
                     yield event
+                    said = loop.time()
                 if position < self._shown - len(self._ring):
                     raise ResyncNeeded(self._cursor)
-            if not await self._anything_after(position):
+            await self._anything_after(position, until=said + QUIET_S)
+            if loop.time() >= said + QUIET_S:
                 yield None
+                said = loop.time()
 
-    async def _anything_after(self, position: int) -> bool:
-        try:
-            async with asyncio.timeout(QUIET_S), self._changed:
+    async def _anything_after(self, position: int, *, until: float) -> None:
+        """Wait for more than the `position` first events, or until the time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until), self._changed:
                 await self._changed.wait_for(lambda: self._closed or self._shown > position)
-        except TimeoutError:
-            return False
-        return True
 
     async def _follow(self, stream: str, after_seq: int) -> None:
         async for delivery in self._bus.follow(stream, after_seq=after_seq):
@@ -150,9 +162,14 @@ class Live:
             self._cursor = Cursor(delivery.seq, self._cursor.logs)
         else:
             self._cursor = Cursor(self._cursor.events, delivery.seq)
-        event = _public(delivery, self._cursor)
-        if event is None:
+        at = self._cursor
+        body = _public(delivery)
+        if body is None:
             return
+        topic = OUTPUT if delivery.stream == LOGS else TOPICS.get(_noun(delivery.subject), UNKNOWN)
+        place = await self._places.of(topic, body)
+        kind = str(body.get("type", ""))
+        event = LiveEvent(at, delivery.stream, kind, delivery.subject, body, topic, place)
         async with self._changed:
             if len(self._ring) == RING:
                 self._oldest = _raised(self._oldest, self._ring[0])
@@ -185,7 +202,11 @@ def _raised(oldest: Cursor, dropped: LiveEvent) -> Cursor:
     return Cursor(oldest.events, dropped.at.logs)
 
 
-def _public(delivery: Delivery, at: Cursor) -> LiveEvent | None:
+def _noun(subject: str) -> str:
+    return subject.split(".")[1]
+
+
+def _public(delivery: Delivery) -> dict[str, Any] | None:
     """The message without what is sealed; None for claims and for what is no JSON object."""
     if delivery.subject.startswith("cfg.claim."):
         return None
@@ -193,8 +214,8 @@ def _public(delivery: Delivery, at: Cursor) -> LiveEvent | None:
         body = msgspec.json.decode(delivery.data, type=dict[str, Any])
     except msgspec.DecodeError:
         return None
-    shown = without_sealed(body)
-    return LiveEvent(at, delivery.stream, str(body.get("type", "")), delivery.subject, shown)
+    shown: dict[str, Any] = without_sealed(body)
+    return shown
 
 
 def without_sealed(value: Any) -> Any:

@@ -8,42 +8,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import ColumnElement, Text, and_, cast, false, or_, select, true
 
 from services.gateway.callers import Caller, Grants
 from services.gateway.dependencies import Dependencies
-from services.gateway.rights import OF_SERVERS, SHARED, Right, gives, reading
+from services.gateway.grants import Place, covers, everywhere, holds, whole
+from services.gateway.rights import Right, gives, reading
 from shared.errors import ForbiddenError, NotFoundError
-from shared.messages.values import Grant
 from shared.readmodel.tables import servers
 
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a server stands, as far as scopes care."""
-
-    environment: str
-    group_ids: tuple[str, ...] = ()
-
-
-def holds(caller: Caller, right: Right) -> bool:
-    """Whether the caller has `right` anywhere: what the guard asks before a route runs."""
-    if right in OF_SERVERS or right in SHARED:
-        return all(any(gives(grant, right) for grant in layer) for layer in caller.layers)
-    return everywhere(caller, right)
-
-
-def everywhere(caller: Caller, right: Right) -> bool:
-    """Whether the caller has `right` without a limit of scope."""
-    return all(_whole(layer, right) for layer in caller.layers)
-
-
-def covers(caller: Caller, right: Right, place: Place | None) -> bool:
-    """Whether the caller has `right` on a server at `place`; None is a server that is gone."""
-    return all(
-        any(gives(grant, right) and _within(grant, place) for grant in layer)
-        for layer in caller.layers
-    )
+__all__ = ["Place", "admit", "covers", "everywhere", "holds", "place_of", "require", "visible"]
 
 
 def visible(caller: Caller, right: Right, server_id: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -80,27 +54,8 @@ async def place_of(deps: Dependencies, server_id: UUID | str) -> Place | None:
     return None if row is None else Place(row.environment, tuple(row.group_ids))
 
 
-def _whole(layer: Grants, right: Right) -> bool:
-    return any(gives(grant, right) and is_whole(grant) for grant in layer)
-
-
-def is_whole(grant: Grant) -> bool:
-    """Whether a grant has no limit of scope."""
-    return not grant.environments and not grant.group_ids
-
-
-def _within(grant: Grant, place: Place | None) -> bool:
-    if is_whole(grant):
-        return True
-    if place is None:
-        return False
-    return place.environment in grant.environments or not set(place.group_ids).isdisjoint(
-        grant.group_ids
-    )
-
-
 def _condition(layer: Grants, right: Right, server_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    if _whole(layer, right):
+    if whole(layer, right):
         return true()
     giving = [grant for grant in layer if gives(grant, right)]
     if not giving:

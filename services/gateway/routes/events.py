@@ -13,14 +13,11 @@ from litestar.response.sse import ServerSentEventMessage
 
 from services.gateway.dependencies import Dependencies
 from services.gateway.injection import Deps, Who
-from services.gateway.live import Cursor, LiveEvent, ResyncNeeded, Wanted
-from services.gateway.rights import Right, may
-from shared.bus.base import LOGS
-from shared.messages.values import Role
+from services.gateway.listening import Asked, Listener
+from services.gateway.live import Cursor, LiveEvent, ResyncNeeded
+from services.gateway.rights import Right
 
 RETRY_MS = 2000
-PRIVATE = {"user": Right.USERS_READ, "key": Right.USERS_READ, "log": Right.AUDIT_READ}
-"""Nouns that not everybody who hears events may hear of."""
 
 After = Annotated[str, QueryParameter(max_length=60, description="Cursor; as Last-Event-ID")]
 Topics = Annotated[str, QueryParameter(max_length=200, description="Nouns, comma-separated")]
@@ -48,35 +45,33 @@ async def listen(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     Output of runs comes only for `run`, or with the topic `log`.
     """
     cursor = Cursor.read(request.headers.get("last-event-id") or after)
-    wanted = _wanted(caller.role, frozenset(filter(None, topics.split(","))), run)
-    return ServerSentEvent(_messages(deps, cursor, wanted))
-
-
-def _wanted(role: Role, topics: frozenset[str], run: str) -> Wanted:
-    def wanted(event: LiveEvent) -> bool:
-        if event.stream == LOGS:
-            return "log" in topics or bool(run and event.run_id == run)
-        if event.noun in PRIVATE and not may(role, PRIVATE[event.noun]):
-            return False
-        if topics:
-            return event.noun in topics
-        return not run or event.run_id == run
-
-    return wanted
+    asked = Asked(frozenset(filter(None, topics.split(","))), run)
+    return ServerSentEvent(_messages(deps, cursor, Listener(deps.accounts, caller, asked)))
 
 
 async def _messages(
-    deps: Dependencies, cursor: Cursor | None, wanted: Wanted
+    deps: Dependencies, cursor: Cursor | None, listener: Listener
 ) -> AsyncIterator[ServerSentEventMessage]:
+    """What the listener hears, until their session ends or they may not listen any more."""
     start = cursor or deps.live.cursor
     yield ServerSentEventMessage(event="ready", id=str(start), data="{}", retry=RETRY_MS)
     try:
-        async for event in deps.live.listen(start, wanted):
+        async for event in _heard(deps, start, listener):
             yield _message(event)
     except ResyncNeeded as needed:
         yield ServerSentEventMessage(event="resync", id=str(needed.cursor), data="{}")
-        async for event in deps.live.listen(needed.cursor, wanted):
+        async for event in _heard(deps, needed.cursor, listener):
             yield _message(event)
+
+
+async def _heard(
+    deps: Dependencies, start: Cursor, listener: Listener
+) -> AsyncIterator[LiveEvent | None]:
+    async for event in deps.live.listen(start, listener.stirs):
+        if not await listener.may_go_on():
+            return
+        if event is None or listener.hears(event):  # their rights may just have shrunk
+            yield event
 
 
 def _message(event: LiveEvent | None) -> ServerSentEventMessage:

@@ -5,23 +5,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
-from uuid import uuid4
+from typing import Any, get_args
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
 from services.gateway import live
-from services.gateway.live import Cursor, Live, LiveEvent, ResyncNeeded
-from services.gateway.routes.events import _messages, _wanted
+from services.gateway.callers import Caller
+from services.gateway.listening import Asked, Listener, may_hear
+from services.gateway.live import Cursor, Live, LiveEvent, ResyncNeeded, Wanted
+from services.gateway.places import TOPICS
+from services.gateway.routes.events import _messages
 from shared.bus.base import EVENTS
-from shared.messages.facts import BackupDeleted, UserSignedOut
+from shared.messages.facts import AnyFact, BackupDeleted, BackupRequested, UserSignedOut
 from shared.messages.output import OutputLine
-from shared.messages.values import Role
+from shared.messages.settings import AnySetting, UserSetting
+from shared.messages.values import DatabaseRef, Grant, Role
 from tests.integration.gateway.platform import Gateway, Platform
+from tests.integration.gateway.test_accounts import sign_in_as
+from tests.integration.gateway.test_backups import projected
 from tests.support.waiting import eventually
 
-ALL = _wanted(Role.ADMIN, frozenset(), "")
+ADMIN = Caller(user_id="u1", role=Role.ADMIN, session_id="s")
+VIEWER = Caller(user_id="u2", role=Role.VIEWER, session_id="s")
+
+
+def hears(caller: Caller, asked: Asked = Asked()) -> Wanted:  # noqa: B008 - frozen
+    """What `caller` hears of what they asked for."""
+    return lambda event: asked.includes(event) and may_hear(caller, event)
+
+
+ALL = hears(ADMIN)
+
+
+async def signed_in(gateway: Gateway) -> Caller:
+    """The account that the gateway's client is signed in as."""
+    token = gateway.client.headers["authorization"].removeprefix("Bearer ")
+    return await gateway.deps.accounts.caller(gateway.deps.tokens.read(token))
 
 
 async def some(live: Live, count: int, after: Cursor | None = None, wanted: Any = ALL) -> list[Any]:
@@ -108,7 +129,11 @@ async def test_a_cursor_that_is_too_old_is_told_to_load_anew(
     await caught_up(gateway, (await platform.bus.state("EVENTS")).last_seq)
     async with platform.gateway() as restarted:
         await caught_up(restarted, 1)
-        messages = _messages(restarted.deps, Cursor(1, 0), ALL)
+        messages = _messages(
+            restarted.deps,
+            Cursor(1, 0),
+            Listener(restarted.deps.accounts, await signed_in(gateway), Asked()),
+        )
         said = [await anext(messages) for _ in range(2)]
 
         assert [message.event for message in said] == ["ready", "resync"]
@@ -132,14 +157,13 @@ async def test_no_sealed_value_and_no_claim_reaches_a_listener(gateway: Gateway)
 async def test_output_comes_only_to_those_who_watch_the_run(
     gateway: Gateway, platform: Platform
 ) -> None:
-    run_id, start = uuid4(), await now_at(gateway)
+    start = await now_at(gateway)
+    run_id = uuid4()
     line = OutputLine(run_id=run_id, attempt=1, level="info", text="reading")
 
     await platform.bus.say(line)
     await deleted(platform)
-    watching = await some(
-        gateway.deps.live, 1, start, _wanted(Role.VIEWER, frozenset(), str(run_id))
-    )
+    watching = await some(gateway.deps.live, 1, start, hears(VIEWER, Asked(run=str(run_id))))
     everybody = await some(gateway.deps.live, 1, start)
 
     assert watching[0].body["text"] == "reading"
@@ -153,7 +177,7 @@ async def test_who_signed_in_is_told_to_administrators_only(
     await platform.bus.append(UserSignedOut(user_id="u1"))
     await deleted(platform)
 
-    viewer = await some(gateway.deps.live, 1, start, _wanted(Role.VIEWER, frozenset(), ""))
+    viewer = await some(gateway.deps.live, 1, start, hears(VIEWER))
     admin = await some(gateway.deps.live, 1, start)
 
     assert viewer[0].type == "backup.deleted"
@@ -165,9 +189,94 @@ async def test_silence_is_broken_by_a_comment(
 ) -> None:
     monkeypatch.setattr(live, "QUIET_S", 0.05)
 
-    nothing = _wanted(Role.ADMIN, frozenset({"nothing"}), "")
-    messages: AsyncIterator[Any] = _messages(gateway.deps, None, nothing)
+    nothing = Asked(frozenset({"nothing"}))
+    listener = Listener(gateway.deps.accounts, await signed_in(gateway), nothing)
+    messages: AsyncIterator[Any] = _messages(gateway.deps, None, listener)
     said = [await anext(messages) for _ in range(2)]
 
     assert said[1].comment == "quiet"
     assert said[1].encode() == b": quiet\r\n\r\n"
+
+
+async def test_listeners_hear_of_their_scope_only(gateway: Gateway, platform: Platform) -> None:
+    """Facts that only name a backup or a run are told to the scope of its server."""
+    start = await now_at(gateway)
+    staging, production = [
+        await asked_for_a_backup(gateway, environment) for environment in ("staging", "production")
+    ]
+    for asked in (production, staging):
+        await platform.bus.append(BackupDeleted(backup_id=asked.backup_id, freed_bytes=1))
+        await platform.bus.say(
+            OutputLine(run_id=asked.run_id, attempt=1, level="info", text=str(asked.run_id))
+        )
+    grant = Grant(role=Role.VIEWER, environments=["staging"])
+    scoped = msgspec.structs.replace(VIEWER, grants=(grant,))
+    asked_for = Asked(frozenset({"server", "backup", "log"}))
+
+    heard = await some(gateway.deps.live, 4, start, hears(scoped, asked_for))
+
+    assert {event.type for event in heard} == {
+        "setting.server",
+        "backup.requested",
+        "backup.deleted",
+        "output.line",
+    }
+    assert str(production.backup_id) not in repr(heard)
+    assert str(production.run_id) not in repr(heard)
+
+
+async def test_a_stream_ends_with_its_session(gateway: Gateway) -> None:
+    listener = Listener(gateway.deps.accounts, await signed_in(gateway), Asked())
+    messages: AsyncIterator[Any] = _messages(gateway.deps, await now_at(gateway), listener)
+    first = await anext(messages)
+
+    await gateway.call("POST", "/auth/logout")
+    rest = [message async for message in messages]
+
+    assert first.event == "ready"
+    assert [message.event for message in rest] in ([], ["user.signed_out"])
+
+
+async def test_a_stream_shrinks_with_the_rights_of_its_account(
+    gateway: Gateway, platform: Platform
+) -> None:
+    admin = gateway.client.headers["authorization"]
+    user_id = await sign_in_as(gateway, Role.VIEWER)
+    listener = Listener(gateway.deps.accounts, await signed_in(gateway), Asked())
+    messages: AsyncIterator[Any] = _messages(gateway.deps, await now_at(gateway), listener)
+    await anext(messages)
+    [before] = await platform.bus.last_of(f"cfg.user.{user_id}")
+    assert isinstance(before.message, UserSetting)
+
+    narrowed = msgspec.structs.replace(
+        before.message, id=uuid4(), grants=[Grant(role=Role.VIEWER, environments=["staging"])]
+    )
+    await platform.bus.append(narrowed)
+    gateway.client.headers["authorization"] = admin
+    await asked_for_a_backup(gateway, "production")
+    told = await asked_for_a_backup(gateway, "staging")
+    heard = [await anext(messages) for _ in range(2)]
+
+    assert [message.event for message in heard] == ["setting.server", "backup.requested"]
+    assert str(told.backup_id) in str(heard[1].data)
+
+
+def test_every_noun_says_who_may_hear_of_it() -> None:
+    nouns = {kind.__struct_config__.tag.split(".")[0] for kind in get_args(AnyFact)}
+    nouns |= {kind.__struct_config__.tag.split(".")[1] for kind in get_args(AnySetting)}
+
+    assert nouns - {"claim", "removed"} <= TOPICS.keys()
+
+
+async def asked_for_a_backup(gateway: Gateway, environment: str) -> BackupRequested:
+    """A request for a backup of a new server in `environment`."""
+    server = await gateway.add_server(name=environment, environment=environment)
+    asked = BackupRequested(
+        backup_id=uuid4(),
+        run_id=uuid4(),
+        database=DatabaseRef(server_id=UUID(server["id"]), endpoint="main", name="orders"),
+        store_id="s",
+        run_pool="core",
+    )
+    await projected(gateway, asked)
+    return asked

@@ -1,0 +1,56 @@
+"""What a caller's grants say, without asking anybody."""
+
+from __future__ import annotations
+
+import msgspec
+
+from services.gateway.callers import Caller, Grants
+from services.gateway.rights import OF_SERVERS, SHARED, Right, gives
+from shared.messages.values import Grant
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a server stands, as far as scopes care."""
+
+    environment: str
+    group_ids: tuple[str, ...] = ()
+
+
+def holds(caller: Caller, right: Right) -> bool:
+    """Whether the caller has `right` anywhere: what the guard asks before a route runs."""
+    if right in OF_SERVERS or right in SHARED:
+        return all(any(gives(grant, right) for grant in layer) for layer in caller.layers)
+    return everywhere(caller, right)
+
+
+def everywhere(caller: Caller, right: Right) -> bool:
+    """Whether the caller has `right` without a limit of scope."""
+    return all(whole(layer, right) for layer in caller.layers)
+
+
+def covers(caller: Caller, right: Right, place: Place | None) -> bool:
+    """Whether the caller has `right` on a server at `place`; None is a server that is gone."""
+    return all(
+        any(gives(grant, right) and _within(grant, place) for grant in layer)
+        for layer in caller.layers
+    )
+
+
+def whole(layer: Grants, right: Right) -> bool:
+    """Whether one grant of the list gives `right` without a limit of scope."""
+    return any(gives(grant, right) and is_whole(grant) for grant in layer)
+
+
+def is_whole(grant: Grant) -> bool:
+    """Whether a grant has no limit of scope."""
+    return not grant.environments and not grant.group_ids
+
+
+def _within(grant: Grant, place: Place | None) -> bool:
+    if is_whole(grant):
+        return True
+    if place is None:
+        return False
+    return place.environment in grant.environments or not set(place.group_ids).isdisjoint(
+        grant.group_ids
+    )

@@ -1,0 +1,76 @@
+"""One who hears live events: what they asked for, and what they may hear."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from services.gateway.accounts import Accounts
+from services.gateway.callers import Caller
+from services.gateway.grants import covers, everywhere, holds
+from services.gateway.live import LiveEvent
+from services.gateway.rights import OF_SERVERS, Right
+from shared.bus.base import LOGS
+from shared.errors import UnauthenticatedError
+
+LOOK_AGAIN_S = 15.0
+"""How long a listener whom no event concerned goes on before they are looked up again."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a listener wants to hear: nouns (none: all), and the output of one run."""
+
+    topics: frozenset[str] = frozenset()
+    run: str = ""
+
+    def includes(self, event: LiveEvent) -> bool:
+        """Whether they asked for it, whether or not they may have it."""
+        if event.stream == LOGS:
+            return "log" in self.topics or bool(self.run and event.run_id == self.run)
+        if self.topics:
+            return event.noun in self.topics
+        return not self.run or event.run_id == self.run
+
+
+def may_hear(caller: Caller, event: LiveEvent) -> bool:
+    """Whether the caller has the right to hear of what the event is about, where it stands."""
+    right = event.topic.right
+    if event.topic.field:
+        return covers(caller, right, event.place)
+    return everywhere(caller, right) if right in OF_SERVERS else holds(caller, right)
+
+
+class Listener:
+    """A caller whose stream is open: it ends with the session, and shrinks with the rights."""
+
+    def __init__(self, accounts: Accounts, caller: Caller, asked: Asked) -> None:
+        self._accounts, self._caller, self._asked = accounts, caller, asked
+        self._look_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+
+    def stirs(self, event: LiveEvent) -> bool:
+        """Whether it is for them, or about their own account: then they are looked up anew."""
+        if self._concerns(event):
+            self._look_at = 0.0
+            return True
+        return self.hears(event)
+
+    def hears(self, event: LiveEvent) -> bool:
+        """Whether to send it."""
+        return self._asked.includes(event) and may_hear(self._caller, event)
+
+    async def may_go_on(self) -> bool:
+        """Whether the session still lives and may listen; looks when there is a reason to."""
+        at = asyncio.get_running_loop().time()
+        if at >= self._look_at:
+            try:
+                self._caller = await self._accounts.again(self._caller)
+            except UnauthenticatedError:
+                return False
+            self._look_at = at + LOOK_AGAIN_S
+        return holds(self._caller, Right.EVENTS_READ)
+
+    def _concerns(self, event: LiveEvent) -> bool:
+        if event.noun != "user":
+            return False
+        return self._caller.user_id in {event.body.get("key"), event.body.get("user_id")}
