@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.evidence import Suites
 from tests.support.nats import Nats, nats_server
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.receiver import Receiver, receiver
@@ -20,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(*tools): skipped where a program is not on PATH; fails if CI=true"
     )
+    if config.option.markexpr == "soak":
+        config.pluginmanager.register(Suites())
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

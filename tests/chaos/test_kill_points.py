@@ -21,8 +21,8 @@ from services.launcher.installation import SERVICES
 from shared.messages.facts import BackupCompleted
 from shared.stores import S3, Local
 from tests.chaos import invariants
-from tests.chaos.evidence import ROOT, Evidence
 from tests.chaos.victims import Victim, executor
+from tests.support.evidence import ROOT, Evidence
 from tests.support.platform import Installed, installed
 from tests.support.s3 import S3Service, make_bucket, moto_s3
 from tests.support.waiting import eventually

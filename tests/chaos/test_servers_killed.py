@@ -13,8 +13,8 @@ from random import Random
 import pytest
 
 from tests.chaos import invariants
-from tests.chaos.evidence import Evidence
 from tests.chaos.load import Load
+from tests.support.evidence import Evidence
 from tests.support.platform import Installed, installed
 from tests.support.waiting import eventually
 

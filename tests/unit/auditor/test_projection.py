@@ -200,7 +200,8 @@ def _example(kind: type[Message]) -> Message:
         **dict.fromkeys(("order_id", "notification_id", "fact_id", "archive_id"), shop().server_id),
         **dict.fromkeys(("attempt", "bytes_read", "freed_bytes", "raw_bytes", "tries"), 1),
         **dict.fromkeys(("stored_bytes", "minutes"), 1),
-        **{"execution_id": shop().server_id, "command_version": 1},
+        "execution_id": shop().server_id,
+        "command_version": 1,
         **{key: {"key": "k", "token": "t"} for key in ("name", "email", "password_hash")},
         **{
             key: {"server_id": shop().server_id, "endpoint": "e", "name": "n"}
