@@ -221,7 +221,11 @@ def _public(delivery: Delivery) -> dict[str, Any] | None:
 def without_sealed(value: Any) -> Any:
     """`value` with every sealed token left out, at any depth."""
     if isinstance(value, dict):
-        return {name: without_sealed(part) for name, part in value.items() if not is_sealed(part)}
+        return {
+            name: without_sealed(part)
+            for name, part in value.items()
+            if name != "sealed" and not is_sealed(part)
+        }
     if isinstance(value, list):
         return [without_sealed(part) for part in value if not is_sealed(part)]
     return value

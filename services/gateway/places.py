@@ -15,7 +15,7 @@ from services.gateway.grants import Place
 from services.gateway.rights import Right
 from shared.errors import PlatformError
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import backups, databases, restores, runs, servers
+from shared.readmodel.tables import backups, command_executions, databases, restores, runs, servers
 
 MOST_REMEMBERED = 20_000
 
@@ -45,11 +45,15 @@ TOPICS: dict[str, Topic] = {
         server=restores.c.target_server_id,
     ),
     "run": OUTPUT,
+    "execution": Topic(
+        right=Right.RUNS_READ, field="execution_id", server=command_executions.c.server_id
+    ),
     "schedule": Topic(right=Right.SCHEDULES_READ),
     "group": Topic(right=Right.GROUPS_READ),
     "store": Topic(right=Right.STORES_READ),
     "policy": Topic(right=Right.POLICIES_READ),
     "blackout": Topic(right=Right.BLACKOUTS_READ),
+    "command": Topic(right=Right.COMMANDS_READ),
     "channel": Topic(right=Right.NOTIFICATIONS_READ),
     "rule": Topic(right=Right.NOTIFICATIONS_READ),
     "notification": Topic(right=Right.NOTIFICATIONS_READ),
@@ -58,6 +62,8 @@ TOPICS: dict[str, Topic] = {
     "user": Topic(right=Right.USERS_READ),
     "key": Topic(right=Right.USERS_READ),
     "log": Topic(right=Right.AUDIT_READ),
+    "audit": Topic(right=Right.AUDIT_READ),
+    "letter": Topic(right=Right.DLQ_READ),
 }
 """Every noun of facts and settings; whoever adds one says here who may hear of it."""
 

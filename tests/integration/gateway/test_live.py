@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, get_args
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -15,12 +15,11 @@ from services.gateway import live
 from services.gateway.callers import Caller
 from services.gateway.listening import Asked, Listener, may_hear
 from services.gateway.live import Cursor, Live, LiveEvent, ResyncNeeded, Wanted
-from services.gateway.places import TOPICS
 from services.gateway.routes.events import _messages
 from shared.bus.base import EVENTS
-from shared.messages.facts import AnyFact, BackupDeleted, BackupRequested, UserSignedOut
+from shared.messages.facts import BackupDeleted, BackupRequested, UserSignedOut
 from shared.messages.output import OutputLine
-from shared.messages.settings import AnySetting, UserSetting
+from shared.messages.settings import UserSetting
 from shared.messages.values import DatabaseRef, Grant, Role
 from tests.integration.gateway.platform import Gateway, Platform
 from tests.integration.gateway.test_accounts import sign_in_as
@@ -259,13 +258,6 @@ async def test_a_stream_shrinks_with_the_rights_of_its_account(
 
     assert [message.event for message in heard] == ["setting.server", "backup.requested"]
     assert str(told.backup_id) in str(heard[1].data)
-
-
-def test_every_noun_says_who_may_hear_of_it() -> None:
-    nouns = {kind.__struct_config__.tag.split(".")[0] for kind in get_args(AnyFact)}
-    nouns |= {kind.__struct_config__.tag.split(".")[1] for kind in get_args(AnySetting)}
-
-    assert nouns - {"claim", "removed"} <= TOPICS.keys()
 
 
 async def asked_for_a_backup(gateway: Gateway, environment: str) -> BackupRequested:
