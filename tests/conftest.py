@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.evidence import Suites
@@ -14,6 +15,12 @@ from tests.support.nats import Nats, nats_server
 from tests.support.postgres import Postgres, postgres_server
 from tests.support.receiver import Receiver, receiver
 
+hypothesis.settings.register_profile(
+    "a slow machine is no bug",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("a slow machine is no bug")
 NOTHING_MAY_BE_SKIPPED = os.environ.get("CI") == "true"
 
 
