@@ -48,6 +48,26 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     without: list[str] = []
 
 
+class HoldKind(StrEnum):
+    """Who may lift a hold: whoever may hold, or an administrator only."""
+
+    HOLD = "hold"
+    LEGAL = "legal"
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a backup may neither expire nor be deleted; without `until` somebody has to release it.
+
+    `actor` laid it on the backup at `at`.
+    """
+
+    kind: HoldKind
+    reason: str
+    until: datetime | None = None
+    actor: str
+    at: datetime
+
+
 class Health(StrEnum):
     """What the last probe of a server said."""
 

@@ -27,6 +27,8 @@ from shared.messages.facts import (
     BackupExpired,
     BackupFailed,
     BackupGarbageDeleted,
+    BackupHeld,
+    BackupReleased,
     BackupRequested,
     BackupVerified,
 )
@@ -58,6 +60,7 @@ def requested(event: BackupRequested, seq: int) -> Iterator[Change]:
         actor=event.actor,
         note=event.note,
         requested_at=event.at,
+        holds=[],
         schedule_id=event.schedule_id,
         slot=event.slot,
         version=seq,
@@ -107,6 +110,7 @@ def completed(event: BackupCompleted, seq: int) -> Iterator[Change]:
         "raw_bytes": event.archive.raw_bytes,
         "stored_bytes": event.archive.stored_bytes,
         "completed_at": event.at,
+        "taken_at": event.archive.taken_at,
         "version": seq,
     }
     yield _on(event.backup_id, _when(_OPEN, values))
@@ -132,6 +136,12 @@ def verified(event: BackupVerified, seq: int) -> Iterator[Change]:
 def corrupted(event: BackupCorrupted, seq: int) -> Iterator[Change]:
     values = {"proof": "corrupt", "problem": event.problem, "version": seq}
     yield _on(event.backup_id, _when({"completed", "expired"}, values))
+
+
+def held(event: BackupHeld | BackupReleased, seq: int) -> Iterator[Change]:
+    """What lies on it is told in full each time."""
+    holds = msgspec.to_builtins(event.holds)
+    yield _on(event.backup_id, update(holds=holds, version=seq))
 
 
 def expired(event: BackupExpired, seq: int) -> Iterator[Change]:
@@ -182,6 +192,8 @@ PROJECTIONS: Projections = {
     BackupCancelled: cancelled,
     BackupVerified: verified,
     BackupCorrupted: corrupted,
+    BackupHeld: held,
+    BackupReleased: held,
     BackupExpired: expired,
     BackupDeleteRequested: delete_requested,
     BackupDeleted: deleted,

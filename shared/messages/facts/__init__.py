@@ -29,6 +29,8 @@ from shared.messages.facts.backups import (
     BackupExpired,
     BackupFailed,
     BackupGarbageDeleted,
+    BackupHeld,
+    BackupReleased,
     BackupRequested,
     BackupVerified,
 )
@@ -81,6 +83,8 @@ AnyFact: TypeAlias = (
     | BackupCancelled
     | BackupVerified
     | BackupCorrupted
+    | BackupHeld
+    | BackupReleased
     | BackupExpired
     | BackupDeleteRequested
     | BackupDeleted

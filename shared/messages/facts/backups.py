@@ -11,6 +11,8 @@ from shared.messages.values import (
     ArchiveFacts,
     BackupType,
     DatabaseRef,
+    Hold,
+    HoldKind,
     Method,
     Problem,
 )
@@ -89,6 +91,23 @@ class BackupCorrupted(BackupFact, frozen=True, kw_only=True):
     """An object is missing, cut or changed: the backup cannot be restored from this store."""
 
     problem: Problem
+
+
+class BackupHeld(BackupFact, frozen=True, kw_only=True):
+    """Somebody laid a hold of one kind on the backup, or changed it; `holds` lie on it now."""
+
+    kind: HoldKind
+    reason: str
+    until: datetime | None = None
+    holds: list[Hold]
+
+
+class BackupReleased(BackupFact, frozen=True, kw_only=True):
+    """Somebody lifted the hold of one kind; `holds` still lie on the backup."""
+
+    kind: HoldKind
+    reason: str
+    holds: list[Hold]
 
 
 class BackupExpired(BackupFact, frozen=True, kw_only=True):

@@ -55,12 +55,16 @@ backups = Table(
     Column("requested_at", when, nullable=False),
     Column("started_at", when),
     Column("completed_at", when),
+    # Whose state of the database it holds: the archive's own time.
+    Column("taken_at", when),
     Column("verified_at", when),
+    Column("holds", JSONB, nullable=False, server_default="[]"),
     Column("schedule_id", Text),
     Column("slot", when),
     Column("version", BigInteger, nullable=False),
     Index("backups_by_time", "requested_at", "id"),
     Index("backups_by_database", "database_id", "requested_at"),
+    Index("backups_by_schedule", "schedule_id", "database_id"),
 )
 backup_metadata = Table(
     "backup_metadata",
