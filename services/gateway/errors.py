@@ -135,6 +135,29 @@ class NotRestorableError(ConflictError):
     default_fix = "choose a completed backup that is neither corrupt nor expired"
 
 
+class HeldError(ConflictError):
+    """A hold lies on the backup, so nobody can delete it."""
+
+    code = "backup.held"
+    default_fix = (
+        "release the hold first, or wait until it ends; a legal one an administrator lifts"
+    )
+
+
+class NotHeldError(ConflictError):
+    """No hold of this kind lies on the backup."""
+
+    code = "backup.not_held"
+    default_fix = "look at the backup's holds"
+
+
+class NotHoldableError(ConflictError):
+    """The backup has no copy that a hold could keep."""
+
+    code = "backup.not_holdable"
+    default_fix = "choose a completed backup that nobody asked to delete"
+
+
 class StillRunningError(ConflictError):
     """The thing is worked on at this moment."""
 

@@ -91,6 +91,8 @@ class Cleaner:
         async def delete(backup_id: UUID) -> None:
             nonlocal waiting
             history = await self._ledger.history(backup_id)
+            if history.is_held(now()):
+                return  # whoever asked; it goes once the hold is over
             if is_proven(history, audited):
                 await self._delete(store, backup_id, history)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from shared.messages.facts import (
     BackupExpired,
 )
 from shared.messages.facts.backups import BackupFact
+from shared.retention.holds import holding, holds_in
 
 ACTOR = "service:storage"
 
@@ -42,6 +44,10 @@ class History(msgspec.Struct, frozen=True):
     def unwanted(self) -> bool:
         """Whether its objects may be deleted at any moment, or are gone already."""
         return self.has(BackupExpired, BackupDeleteRequested, BackupDeleted)
+
+    def is_held(self, at: datetime) -> bool:
+        """Whether a hold lies on the backup: then nothing of it may be deleted, in any store."""
+        return bool(holding(holds_in(self.facts), at))
 
 
 class Ledger:

@@ -28,6 +28,7 @@ FACTS = (
     "evt.backup.cancelled.*.>",
     "evt.backup.expired.*.>",
     "evt.backup.delete_requested.*.>",
+    "evt.backup.released.*.>",
 )
 STORES = ("cfg.store.>",)
 

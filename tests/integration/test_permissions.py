@@ -65,7 +65,9 @@ MAY_SAY: dict[str, set[str]] = {
     | {"$KV.schemas.engine", "$KV.schemas.runner", "dlq.executor-core-backup"},
     "storage": said("evt", "backup: verified corrupted deleted garbage_deleted")
     | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},
-    "retention": said("evt", "backup: expired") | said("evt", "archive: expired") | {"dlq.retention"},
+    "retention": said("evt", "backup: expired")
+    | said("evt", "archive: expired")
+    | {"dlq.retention"},
     "notifier": said("evt", "notification: sent failed")
     | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests", "dlq.scheduler-downloads"}
     | {"dlq.executor-core-backup", "dlq.retention"},

@@ -14,6 +14,8 @@ from services.cli.waiting import ended
 
 COLUMNS = ("id", "database_name", "status", "proof", "stored_bytes", "requested_at")
 Wait = Annotated[bool, Parameter(help="Wait until it ends; exit code 1 unless it completed")]
+Why = Annotated[str, Parameter(help="Stays in the audit log")]
+Legal = Annotated[bool, Parameter(negative="", help="A hold that only an administrator may lift")]
 Key = Annotated[str | None, Parameter(help="Sent twice, the same key creates one backup")]
 
 
@@ -68,6 +70,33 @@ async def delete(
     async with connected() as client:
         await client.delete(f"/backups/{backup_id}")
     note("The backup will be deleted.")
+
+
+async def hold(
+    backup_id: str,
+    *,
+    reason: Why,
+    until: Annotated[str | None, Parameter(help="A time with a zone; by default no end")] = None,
+    legal: Legal = False,
+    output: Output = None,
+) -> None:
+    """Keep a backup whatever its policies say: holdfast backup hold ID --reason "case 7"."""
+    body = {"kind": _kind(legal), "reason": reason, "until": until}
+    async with connected() as client:
+        show_one(await client.post(f"/backups/{backup_id}/hold", body), output)
+
+
+async def release(
+    backup_id: str, *, reason: Why, legal: Legal = False, output: Output = None
+) -> None:
+    """Lift a hold: the policies apply again."""
+    body = {"kind": _kind(legal), "reason": reason}
+    async with connected() as client:
+        show_one(await client.post(f"/backups/{backup_id}/release", body), output)
+
+
+def _kind(legal: bool) -> str:
+    return "legal" if legal else "hold"
 
 
 async def restore(  # noqa: PLR0913 - an argument per option
@@ -127,6 +156,8 @@ def register(app: App) -> None:
     backups.command(list_backups, name="list")
     backups.command(show_backup, name="show")
     backups.command(delete)
+    backups.command(hold)
+    backups.command(release)
     restores = App(name="restore", help="Restores.")
     restores.command(restore, name="run")
     app.command(backups)

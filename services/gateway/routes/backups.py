@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,10 +13,11 @@ from sqlalchemy import Row, Select, select
 
 from services.gateway import configured
 from services.gateway.appending import land, seen
+from services.gateway.backup_facts import Facts, land_on
 from services.gateway.callers import Caller
 from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
-from services.gateway.errors import KeyReusedError, StillRunningError
+from services.gateway.errors import HeldError, KeyReusedError, StillRunningError
 from services.gateway.injection import Deps, Who
 from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
 from services.gateway.once import Answer, answer, first_id, once
@@ -30,8 +30,9 @@ from shared.bus import Draft, Expect, WrongSequenceError
 from shared.errors import ConflictError
 from shared.messages.base import consequence
 from shared.messages.facts import BackupDeleteRequested, BackupRequested
-from shared.messages.values import ArchiveFacts, DatabaseRef, Problem
+from shared.messages.values import ArchiveFacts, DatabaseRef, Hold, Problem
 from shared.readmodel.tables import backup_metadata, backups
+from shared.retention.holds import holding, holds_in
 
 BackupStatus = Literal[
     "requested",
@@ -86,7 +87,9 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     requested_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    taken_at: datetime | None = None
     verified_at: datetime | None = None
+    holds: list[Hold] = []
     version: int
     archive: ArchiveFacts | None = None
 
@@ -243,11 +246,17 @@ async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> R
         raise StillRunningError("the backup is not finished")
     if row.status == "deleted":
         raise ConflictError("the backup is deleted already")
-    wish = BackupDeleteRequested(
-        backup_id=backup_id, actor=caller.actor, request_id=caller.request_id
-    )
-    with suppress(WrongSequenceError):  # somebody asked before: one request is enough
-        await land(deps, Draft(wish, Expect(0)))
+
+    def wish(facts: Facts) -> BackupDeleteRequested | None:
+        if any(isinstance(one, BackupDeleteRequested) for _, one in facts):
+            return None  # somebody asked before: one request is enough
+        if holding(holds_in(facts), deps.clock()):
+            raise HeldError("a hold lies on the backup")
+        return BackupDeleteRequested(
+            backup_id=backup_id, actor=caller.actor, request_id=caller.request_id
+        )
+
+    await land_on(deps, backup_id, wish)
     location = f"/api/v1/backups/{backup_id}"
     accepted = Accepted(id=str(backup_id), href=location)
     return Response(accepted, status_code=202, headers={"Location": location})

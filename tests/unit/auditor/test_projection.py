@@ -19,6 +19,8 @@ from shared.messages.facts import (
     BackupExpired,
     BackupFailed,
     BackupGarbageDeleted,
+    BackupHeld,
+    BackupReleased,
     BackupVerified,
     RunCancelRequested,
     ServerDiscovered,
@@ -31,8 +33,9 @@ from shared.messages.settings import (
     ServerSetting,
     SettingRemoved,
 )
-from shared.messages.values import FoundDatabase, Health, Problem
+from shared.messages.values import FoundDatabase, Health, Hold, HoldKind, Problem
 from tests.unit.auditor.events import (
+    START,
     attempted,
     backup_requested,
     backup_story,
@@ -124,6 +127,21 @@ def test_proof_and_deletion_of_a_backup() -> None:
     assert backup_after(story[0], wanted)["status"] == "requested"
 
 
+def test_the_last_fact_about_holds_tells_all_that_lie_on_a_backup() -> None:
+    story = backup_story()
+    hold = Hold(kind=HoldKind.LEGAL, reason="case 7", actor="ada", at=START)
+    about: dict[str, Any] = {
+        "backup_id": story[0].backup_id,  # type: ignore[attr-defined]  # as above
+        "kind": HoldKind.LEGAL,
+        "reason": "case 7",
+    }
+    held = backup_after(*story, BackupHeld(**about, holds=[hold]))
+
+    assert held["holds"][0]["kind"] == "legal"
+    assert held["taken_at"] == START
+    assert backup_after(*story, BackupReleased(**about, holds=[]))["holds"] == []
+
+
 def test_garbage_of_an_attempt_is_marked_as_gone() -> None:
     request = backup_requested()
     gone = BackupGarbageDeleted(backup_id=request.backup_id, attempt=1, freed_bytes=9)
@@ -208,7 +226,8 @@ def _example(kind: type[Message]) -> Message:
             for key in ("database", "target")
         },
         **{key: {"kind": "x"} for key in ("runner", "store", "channel")},
-        **{key: [] for key in ("tables", "endpoints", "facts", "targets")},
+        **{key: [] for key in ("tables", "endpoints", "facts", "targets", "holds")},
+        **({"kind": "hold"} if "Held" in kind.__name__ or "Released" in kind.__name__ else {}),
         "seconds": 1.0,
         "started_at": "2026-01-01T00:00:00Z",
         "problem": {"code": "c", "cause": "d"},

@@ -25,12 +25,21 @@ from shared.messages.facts import (
     BackupExpired,
     BackupFailed,
     BackupGarbageDeleted,
+    BackupHeld,
+    BackupReleased,
     BackupRequested,
     BackupVerified,
 )
 from shared.messages.facts.backups import BackupFact
 from shared.messages.settings import StoreSetting
-from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
+from shared.messages.values import (
+    ArchiveFacts,
+    DatabaseRef,
+    Hold,
+    HoldKind,
+    Problem,
+    StoredObject,
+)
 from shared.stores import Store
 from shared.stores.local import Local
 
@@ -111,6 +120,17 @@ class Said:
 
     async def expired(self) -> None:
         await self._bus.append(BackupExpired(backup_id=self.id, reason="policy"))
+
+    async def held(self, until: datetime | None = None) -> None:
+        hold = Hold(kind=HoldKind.HOLD, reason="tax", until=until, actor="ada", at=now())
+        await self._bus.append(
+            BackupHeld(backup_id=self.id, kind=hold.kind, reason="tax", until=until, holds=[hold])
+        )
+
+    async def released(self) -> None:
+        await self._bus.append(
+            BackupReleased(backup_id=self.id, kind=HoldKind.HOLD, reason="done", holds=[])
+        )
 
     async def delete_requested(self) -> None:
         await self._bus.append(BackupDeleteRequested(backup_id=self.id))

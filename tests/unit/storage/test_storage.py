@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -18,6 +19,7 @@ from services.storage.scan import MARKERS
 from services.storage.service import Storage
 from services.storage.settings import Settings
 from shared.bus.memory import MemoryBus, MemoryServer
+from shared.messages.base import now
 from shared.messages.facts import (
     BackupCorrupted,
     BackupDeleted,
@@ -269,6 +271,43 @@ async def test_a_deletion_that_somebody_wants_waits_for_the_audit_log(
         assert await names(store) == standing
         assert not all_of(bus, BackupDeleted)
         catalogue.checkpoint = wanted_at
+        await heard(bus, BackupDeleted)
+
+
+@pytest.mark.parametrize("wish", ["expired", "delete_requested"])
+async def test_a_held_backup_is_deleted_only_after_its_release(
+    bus: MemoryBus, store: Local, wish: str
+) -> None:
+    held, other = Said(bus), Said(bus)
+    for one in (held, other):
+        await one.requested()
+        await one.attempted(1)
+        await one.completed(1, await write_archive(store, one.id, 1))
+    standing = await names(store, str(held.id))
+    await held.held()
+    for one in (held, other):
+        await getattr(one, wish)()
+
+    async with storing(bus, OneStore(store)):
+        await heard(bus, BackupDeleted)  # of the other one, after it looked at both
+        assert await names(store) == standing
+        await held.released()
+        await heard(bus, BackupDeleted, 2)
+
+    assert await names(store) == set()
+
+
+async def test_a_hold_that_is_over_keeps_nothing_from_being_deleted(
+    bus: MemoryBus, store: Local
+) -> None:
+    backup = Said(bus)
+    await backup.requested()
+    await backup.attempted(1)
+    await backup.completed(1, await write_archive(store, backup.id, 1))
+    await backup.held(until=now() - timedelta(seconds=1))
+    await backup.expired()
+
+    async with storing(bus, OneStore(store)):
         await heard(bus, BackupDeleted)
 
 
