@@ -1,44 +1,65 @@
-"""The backups that policies judge, as the read model knows them."""
+"""Where retention looks before it decides."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, select, true
+from sqlalchemy import Select, func, select
 
-from services.retention.policy import Candidate
+from shared.messages.facts import (
+    ArchiveCorrupted,
+    ArchiveReplicated,
+    ArchiveVerified,
+    BackupCompleted,
+    BackupCorrupted,
+    BackupReleased,
+    BackupVerified,
+    RestoreCancelled,
+    RestoreCompleted,
+    RestoreFailed,
+)
+from shared.messages.settings import (
+    DatabaseSetting,
+    PolicySetting,
+    ScheduleSetting,
+    SettingRemoved,
+)
+from shared.messages.wire import AnyMessage
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import backups, databases, retention_policies
+from shared.readmodel.tables import audit_checkpoints, audit_logs, backups, restores
+from shared.retention.history import Histories, histories, sizes, under_policy
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Which databases to judge: that of a backup, one, those of a policy; without any, all."""
+class Touched(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event is about: a backup, a restore of one, a schedule, a policy, or a database."""
 
     backup_id: UUID | None = None
-    database_id: UUID | None = None
+    restore_id: UUID | None = None
+    schedule_id: str | None = None
     policy_id: str | None = None
-
-
-class Shelf(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands of one database in one store, and what its policy says."""
-
-    policy: str
-    keep_last: int
-    candidates: list[Candidate]
+    database_id: UUID | None = None
 
 
 class History(Protocol):
-    """Where retention looks before it decides."""
+    """What retention decides on; every method raises UnavailableError while it cannot look."""
 
     async def at_least(self, seq: int) -> None:
         """Wait until the event `seq` is part of the answers; raises NotProjectedError."""
 
-    async def shelves(self, scope: Scope) -> list[Shelf]:
-        """The shelves of the databases that have a policy; without one, all is kept."""
+    async def audited(self) -> int:
+        """The last event that a signed checkpoint of the audit log covers."""
+
+    async def sizes(self) -> list[tuple[UUID, int]]:
+        """Every database with backups, and about how many."""
+
+    async def databases(self, touched: Touched) -> list[UUID]:
+        """The databases whose backups the event may let expire."""
+
+    async def of(self, database_ids: Collection[UUID]) -> Histories:
+        """What stands of them."""
 
 
 class ReadModelHistory:
@@ -50,57 +71,57 @@ class ReadModelHistory:
     async def at_least(self, seq: int) -> None:
         await self._read_model.at_least(seq)
 
-    async def shelves(self, scope: Scope) -> list[Shelf]:
-        return _shelves(await self._read_model.rows(_query(scope)))
+    async def audited(self) -> int:
+        signed = select(func.max(audit_checkpoints.c.size) - 1).scalar_subquery()
+        row = await self._read_model.one(select(audit_logs.c.seq).where(audit_logs.c.n == signed))
+        return int(row.seq) if row else 0
+
+    async def sizes(self) -> list[tuple[UUID, int]]:
+        return await sizes(self._read_model)
+
+    async def databases(self, touched: Touched) -> list[UUID]:
+        if touched.database_id is not None:
+            return [touched.database_id]
+        return [row[0] for row in await self._read_model.rows(_query(touched))]
+
+    async def of(self, database_ids: Collection[UUID]) -> Histories:
+        return await histories(self._read_model, database_ids)
 
 
-def _query(scope: Scope) -> Select[Any]:
-    return (
-        select(
-            backups.c.id,
-            backups.c.database_id,
-            backups.c.store_id,
-            backups.c.completed_at,
-            backups.c.proof,
-            retention_policies.c.name,
-            retention_policies.c.keep_last,
-        )
-        .join(databases, databases.c.id == backups.c.database_id)
-        .join(retention_policies, retention_policies.c.id == databases.c.policy_id)
-        .where(backups.c.status == "completed", *_conditions(scope))
-    )
+def _query(touched: Touched) -> Select[Any]:
+    if touched.policy_id is not None:
+        return under_policy(touched.policy_id)
+    found = select(backups.c.database_id).distinct()
+    if touched.schedule_id is not None:
+        return found.where(backups.c.schedule_id == touched.schedule_id)
+    if touched.restore_id is not None:
+        read = select(restores.c.backup_id).where(restores.c.id == touched.restore_id)
+        return found.where(backups.c.id.in_(read))
+    return found.where(backups.c.id == touched.backup_id)
 
 
-def _conditions(scope: Scope) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [true()]
-    if scope.backup_id is not None:
-        own = select(backups.c.database_id).where(backups.c.id == scope.backup_id)
-        conditions.append(backups.c.database_id == own.scalar_subquery())
-    if scope.database_id is not None:
-        conditions.append(backups.c.database_id == scope.database_id)
-    if scope.policy_id is not None:
-        conditions.append(databases.c.policy_id == scope.policy_id)
-    return conditions
+def touched_by(message: AnyMessage) -> Touched | None:
+    """What `message` is about, when it may let anything expire."""
+    match message:
+        case BackupCompleted() | BackupVerified() | BackupCorrupted() | BackupReleased():
+            return Touched(backup_id=message.backup_id)
+        case ArchiveReplicated() | ArchiveVerified() | ArchiveCorrupted():
+            return Touched(backup_id=message.backup_id)
+        case RestoreCompleted() | RestoreFailed() | RestoreCancelled():
+            return Touched(restore_id=message.restore_id)
+        case _:
+            return _touched_by_setting(message)
 
 
-def _shelves(rows: Sequence[Row[Any]]) -> list[Shelf]:
-    grouped: dict[tuple[UUID, str], list[Row[Any]]] = defaultdict(list)
-    for row in rows:
-        grouped[row.database_id, row.store_id].append(row)
-    return [
-        Shelf(
-            policy=group[0].name,
-            keep_last=group[0].keep_last,
-            candidates=[_candidate(row) for row in group],
-        )
-        for group in grouped.values()
-    ]
-
-
-def _candidate(row: Row[Any]) -> Candidate:
-    return Candidate(
-        id=row.id,
-        completed_at=row.completed_at,
-        verified=row.proof == "verified",
-        corrupt=row.proof == "corrupt",
-    )
+def _touched_by_setting(message: AnyMessage) -> Touched | None:
+    match message:
+        case PolicySetting():
+            return Touched(policy_id=message.key)
+        case ScheduleSetting():
+            return Touched(schedule_id=message.key)
+        case DatabaseSetting():
+            return Touched(database_id=UUID(message.key))
+        case SettingRemoved(of="schedule"):  # its backups fall under their databases' policies
+            return Touched(schedule_id=message.key)
+        case _:
+            return None

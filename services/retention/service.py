@@ -2,73 +2,132 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.retention.history import History, Scope, Shelf
-from services.retention.policy import outlived
-from shared.bus import Bus, Delivery, Expect, WrongSequenceError
+import structlog
+
+from services.retention.agenda import Agenda
+from services.retention.expiry import newest_setting, say_expired
+from services.retention.history import History, touched_by
+from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
-from shared.messages.base import consequence
-from shared.messages.facts import BackupCompleted, BackupExpired, BackupVerified
-from shared.messages.settings import DatabaseSetting, PolicySetting
-from shared.messages.wire import AnyMessage
+from shared.errors import PlatformError
+from shared.messages.base import now
+from shared.retention.history import Histories
+from shared.retention.policy import Judgement, judged
 
 DURABLE = "retention"
 FILTERS = (
     "evt.backup.completed.*.>",
     "evt.backup.verified.*.>",
+    "evt.backup.corrupted.*.>",
+    "evt.backup.released.*.>",
+    "evt.archive.replicated.*.>",
+    "evt.archive.verified.*.>",
+    "evt.archive.corrupted.*.>",
+    "evt.restore.completed.*.>",
+    "evt.restore.failed.*.>",
+    "evt.restore.cancelled.*.>",
     "cfg.policy.>",
+    "cfg.schedule.>",
     "cfg.database.>",
 )
+AT_ONCE = 20_000
+"""About so many backups are in memory at a time; a database's are never split."""
+IN_FLIGHT = 8
+SOON = timedelta(seconds=0.5)
+LATER_S = 5.0
+
+_log = structlog.get_logger()
 
 
 class Retention:
-    """Judges a database's backups whenever one is finished or proven, or its policy changes."""
+    """Judges a database whenever something about it changes, and when time lets something expire.
 
-    def __init__(self, bus: Bus, history: History) -> None:
-        self._bus, self._history = bus, history
+    What a setting lets expire stays until a signed checkpoint of the audit log covers the setting:
+    who cut the retention can be proven before anything is lost.
+    """
+
+    def __init__(self, bus: Bus, history: History, clock: Callable[[], datetime] = now) -> None:
+        self._bus, self._history, self._clock = bus, history, clock
+        self._agenda = Agenda()
 
     async def listen(self) -> None:
-        """Judge everything once, then whatever a fact or setting touches, for ever."""
-        await self.expire(Scope(), cause=None)
-        await self._bus.work(DURABLE, EVENTS, FILTERS, self.on_event)
+        """Judge everything once, then whatever an event touches or time brings, for ever."""
+        sizes = await self._history.sizes()
+        self._agenda.put_all((database_id for database_id, _ in sizes), self._clock())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._bus.work(DURABLE, EVENTS, FILTERS, self.on_event))
+            group.create_task(self._keep_time(dict(sizes)))
 
     async def on_event(self, delivery: Delivery) -> None:
         """Judge what the event touches, on the state that includes it."""
         message = delivery.message
-        scope = touched(message)
-        if scope is not None:
+        touched = touched_by(message)
+        if touched is not None:
             await self._history.at_least(delivery.seq)
-            await self.expire(scope, cause=message.id)
+            for some in batches(await self._history.databases(touched), {}):
+                await self.judge(some, cause=message.id)
 
-    async def expire(self, scope: Scope, *, cause: UUID | None) -> None:
-        """Say of each outlived backup, once, that it expired."""
-        for shelf in await self._history.shelves(scope):
-            for backup in outlived(shelf.candidates, shelf.keep_last):
-                await self._say_expired(backup.id, shelf, cause)
+    async def _keep_time(self, sizes: dict[UUID, int]) -> None:
+        while True:
+            due = self._agenda.due(self._clock())
+            try:
+                for some in batches(due, sizes):
+                    await self.judge(some, cause=None)
+            except PlatformError as error:
+                _log.warning("judging again later", code=error.code, cause=error.cause)
+                await asyncio.sleep(LATER_S)
+            await self._agenda.sleep(self._clock())
 
-    async def _say_expired(self, backup_id: UUID, shelf: Shelf, cause: UUID | None) -> None:
-        fact = BackupExpired(
-            # Of the backup, not of the cause: several causes find the same backup outlived.
-            id=consequence(backup_id, "expired"),
-            actor="service:retention",
-            caused_by=cause,
-            backup_id=backup_id,
-            reason=f"policy {shelf.policy}: the newest {shelf.keep_last} good backups are kept",
-        )
-        with suppress(WrongSequenceError):  # said already, after the state we decided on
-            await self._bus.append(fact, expect=Expect(0))
+    async def judge(self, database_ids: Sequence[UUID], *, cause: UUID | None) -> None:
+        """Say of each copy that no policy keeps, once, that it expired."""
+        audited = await self._history.audited()  # before the look, so that it covers what is seen
+        at = self._clock()
+        histories = await self._history.of(database_ids)
+        judgements = await asyncio.to_thread(_judged, histories, at)
+        for database_id, judgement in judgements.items():
+            settled = await self._expire(database_id, judgement, audited, at, cause)
+            self._agenda.put(database_id, judgement.holds_until if settled else at + SOON)
+
+    async def _expire(
+        self,
+        database_id: UUID,
+        judgement: Judgement,
+        audited: int,
+        at: datetime,
+        cause: UUID | None,
+    ) -> bool:
+        """Whether all that has to expire did."""
+        expired = judgement.expired
+        if not expired:
+            return True
+        if await newest_setting(self._bus, database_id, expired) > audited:
+            return False
+        settled = True
+        for start in range(0, len(expired), IN_FLIGHT):
+            some = [one.candidate for one in expired[start : start + IN_FLIGHT]]
+            said = await asyncio.gather(*(say_expired(self._bus, c, at, cause) for c in some))
+            settled &= all(said)
+        return settled
 
 
-def touched(message: AnyMessage) -> Scope | None:
-    """Which databases' backups may be outlived because of `message`."""
-    match message:
-        case BackupCompleted() | BackupVerified():
-            return Scope(backup_id=message.backup_id)
-        case PolicySetting():
-            return Scope(policy_id=message.key)
-        case DatabaseSetting():
-            return Scope(database_id=UUID(message.key))
-        case _:
-            return None
+def batches(database_ids: Iterable[UUID], sizes: dict[UUID, int]) -> Iterator[list[UUID]]:
+    """The databases in portions of about AT_ONCE backups; an unknown size is a small one."""
+    some: list[UUID] = []
+    total = 0
+    for database_id in database_ids:
+        some.append(database_id)
+        total += sizes.get(database_id, AT_ONCE // 100)
+        if total >= AT_ONCE:
+            yield some
+            some, total = [], 0
+    if some:
+        yield some
+
+
+def _judged(histories: Histories, at: datetime) -> dict[UUID, Judgement]:
+    return {database_id: judged(history, at) for database_id, history in histories.items()}

@@ -20,8 +20,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A copy of a completed backup that stands in a store.
 
     `archive_id` is set where that is a further store. `rules` and `zone` are of the policy that
-    applies there; without rules it is kept. `parent_id` is the backup that it cannot be restored
-    without. Until `held_until` and `legal_until` a hold lies on it.
+    applies there; without rules it is kept. `schedule_id` is the schedule that made it, if any.
+    `parent_id` is the backup that it cannot be restored without. Until `held_until` and
+    `legal_until` a hold lies on it.
     """
 
     backup_id: UUID
@@ -30,6 +31,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     archive_id: UUID | None = None
     rules: Rules | None = None
     zone: tzinfo = UTC
+    schedule_id: str | None = None
     verified: bool = False
     corrupt: bool = False
     in_use: bool = False

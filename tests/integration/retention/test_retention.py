@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import UUID
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
+from services.auditor.writer import connected
 from services.retention.history import ReadModelHistory
 from services.retention.service import Retention
+from shared.bus.base import EVENTS
 from shared.messages.base import now
-from shared.messages.facts import BackupCorrupted, BackupExpired, BackupVerified
-from shared.messages.settings import DatabaseSetting, PolicySetting, SettingRemoved
-from shared.messages.values import ArchiveFacts, DatabaseRef, Problem
+from shared.messages.facts import (
+    ArchiveExpired,
+    ArchiveReplicated,
+    ArchiveRequested,
+    BackupCorrupted,
+    BackupDeleted,
+    BackupExpired,
+    BackupHeld,
+    BackupReleased,
+    BackupRequested,
+    BackupVerified,
+    RestoreCompleted,
+    RestoreRequested,
+)
+from shared.messages.facts.archives import archive_id
+from shared.messages.settings import (
+    DatabaseSetting,
+    PolicySetting,
+    ScheduleSetting,
+    SettingRemoved,
+)
+from shared.messages.settings.schedules import ScheduleTarget
+from shared.messages.values import (
+    ArchiveFacts,
+    DatabaseRef,
+    Hold,
+    HoldKind,
+    Problem,
+)
 from tests.integration.storage.world import World, running
 from tests.unit.storage.builders import Said
 
@@ -20,18 +50,60 @@ DATABASE = DatabaseRef(server_id=UUID(int=2), endpoint="main", name="shop")
 
 
 @asynccontextmanager
-async def retaining(platform: World) -> AsyncIterator[None]:
-    """A retention service over a connection of its own."""
+async def retaining(platform: World, *, audited: bool = True) -> AsyncIterator[None]:
+    """A retention service over a connection of its own; a notary signs what it waits for."""
     async with platform.own_bus("retention") as bus:
         service = Retention(bus, ReadModelHistory(platform.model))
         async with running(service.listen()):
+            if not audited:
+                yield
+                return
+            async with signing(platform):
+                yield
+
+
+@asynccontextmanager
+async def signing(platform: World) -> AsyncIterator[None]:
+    """A checkpoint covers every entry soon after it was written."""
+    async with connected(platform.database) as connection:
+
+        async def sign() -> None:
+            while True:
+                await connection.execute(
+                    "INSERT INTO audit_checkpoints (size, root, note, at)"
+                    " SELECT max(n) + 1, '', '', now() FROM audit_logs HAVING max(n) IS NOT NULL"
+                    " ON CONFLICT DO NOTHING"
+                )
+                await asyncio.sleep(0.05)
+
+        task = asyncio.create_task(sign())
+        try:
             yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
-async def backup_of(platform: World, *, proof: str = "verified", store_id: str = "s1") -> Said:
+async def backup_of(
+    platform: World,
+    *,
+    proof: str = "verified",
+    store_id: str = "s1",
+    schedule_id: str | None = None,
+) -> Said:
     """A completed backup of the database."""
     backup = Said(platform.bus, store_id)
-    await backup.requested()
+    await platform.bus.append(
+        BackupRequested(
+            backup_id=backup.id,
+            run_id=uuid4(),
+            database=DATABASE,
+            store_id=store_id,
+            run_pool="core",
+            schedule_id=schedule_id,
+        )
+    )
     await backup.attempted(1)
     facts = ArchiveFacts(
         raw_bytes=1,
@@ -52,10 +124,29 @@ async def backup_of(platform: World, *, proof: str = "verified", store_id: str =
     return backup
 
 
-async def keep(platform: World, count: int) -> None:
+async def keep(platform: World, count: int, **rules: Any) -> None:
     """The policy of the database keeps so many."""
-    await platform.bus.append(PolicySetting(key="p1", name="short", keep_last=count))
+    await platform.bus.append(PolicySetting(key="p1", name="short", keep_last=count, **rules))
     await platform.bus.append(DatabaseSetting(key=str(DATABASE.id), policy_id="p1"))
+
+
+async def nightly(platform: World, **policies: str | None) -> None:
+    """A schedule whose stores have these policies."""
+    targets = [ScheduleTarget(store_id=one, policy_id=policies[one]) for one in policies]
+    await platform.bus.append(
+        ScheduleSetting(key="nightly", name="nightly", cron="0 2 * * *", targets=targets)
+    )
+
+
+async def copy_of(platform: World, backup: Said, store_id: str = "s2") -> UUID:
+    """A copy of the backup in a further store."""
+    copy = archive_id(backup.id, store_id)
+    about: dict[str, Any] = {"archive_id": copy, "backup_id": backup.id, "store_id": store_id}
+    await platform.bus.append(ArchiveRequested(**about))
+    await platform.bus.append(
+        ArchiveReplicated(**about, prefix=str(copy), stored_bytes=1, seconds=0.1)
+    )
+    return copy
 
 
 async def expired(platform: World) -> list[UUID]:
@@ -114,7 +205,7 @@ async def test_a_policy_that_keeps_less_expires_at_once_and_only_once(platform: 
     async with retaining(platform):  # a new start judges everything again
         await settled(platform)
 
-    assert await expired(platform) == [one.id for one in made[:3]]
+    assert sorted(await expired(platform)) == sorted(one.id for one in made[:3])
 
 
 async def test_what_was_missed_is_expired_at_the_start(platform: World) -> None:
@@ -139,3 +230,135 @@ async def test_without_a_policy_everything_is_kept(platform: World) -> None:
         await settled(platform)
 
     assert await expired(platform) == []
+
+
+async def test_a_store_of_a_schedule_has_its_own_policy_and_another_that_of_the_database(
+    platform: World,
+) -> None:
+    await platform.bus.append(PolicySetting(key="p2", name="long", keep_last=2))
+    await nightly(platform, s1="p2", s2=None)
+    made = [await backup_of(platform, schedule_id="nightly") for _ in range(3)]
+    await keep(platform, 1)
+    copies = [await copy_of(platform, one) for one in made]
+
+    async with retaining(platform):
+        await platform.heard(ArchiveExpired, 2)
+        await platform.heard(BackupExpired, 1)
+
+    assert await expired(platform) == [made[0].id]
+    gone = await platform.all_of(ArchiveExpired)
+    assert {one.archive_id for one in gone} == set(copies[:2])
+    assert gone[0].reason == "policy short: the newest 1 good backups are kept"
+
+
+async def test_backups_of_a_deleted_schedule_fall_under_the_policy_of_their_database(
+    platform: World,
+) -> None:
+    await platform.bus.append(PolicySetting(key="p2", name="long", keep_last=9))
+    await nightly(platform, s1="p2")
+    made = [await backup_of(platform, schedule_id="nightly") for _ in range(2)]
+    await keep(platform, 1)
+
+    async with retaining(platform):
+        await settled(platform)
+        assert await expired(platform) == []
+        await platform.bus.append(SettingRemoved(key="nightly", of="schedule"))
+        await platform.heard(BackupExpired)
+
+    assert await expired(platform) == [made[0].id]
+
+
+async def test_a_copy_expires_also_when_the_first_archive_is_gone_and_once_each_time_it_was_made(
+    platform: World,
+) -> None:
+    old, new = await backup_of(platform), await backup_of(platform)
+    for one in (old, new):
+        await copy_of(platform, one)
+    await platform.bus.append(BackupExpired(backup_id=old.id, reason="by hand"))
+    await platform.bus.append(BackupDeleted(backup_id=old.id, freed_bytes=1))
+    await keep(platform, 1)
+
+    async with retaining(platform):
+        await platform.heard(ArchiveExpired)
+        await keep(platform, 1)
+        await settled(platform)
+
+    assert [one.backup_id for one in await platform.all_of(ArchiveExpired)] == [old.id]
+
+
+async def test_a_held_backup_expires_nowhere_before_it_is_released(platform: World) -> None:
+    old, new = await backup_of(platform), await backup_of(platform)
+    copy = await copy_of(platform, old)
+    await copy_of(platform, new)
+    hold = Hold(kind=HoldKind.LEGAL, reason="case 7", actor="ada", at=now())
+    about: dict[str, Any] = {"backup_id": old.id, "kind": hold.kind, "reason": hold.reason}
+    await platform.bus.append(BackupHeld(**about, holds=[hold]))
+    await keep(platform, 1)
+
+    async with retaining(platform):
+        await settled(platform)
+        assert await expired(platform) == []
+        await platform.bus.append(BackupReleased(**about, holds=[]))
+        await platform.heard(BackupExpired)
+        (gone,) = await platform.heard(ArchiveExpired)
+
+    assert gone.archive_id == copy
+
+
+async def test_what_only_time_keeps_expires_when_its_time_is_over_without_an_event(
+    platform: World,
+) -> None:
+    old, held = await backup_of(platform), await backup_of(platform)
+    await backup_of(platform)
+    until = now() + timedelta(seconds=3)
+    hold = Hold(kind=HoldKind.HOLD, reason="soon", until=until, actor="ada", at=now())
+    await platform.bus.append(
+        BackupHeld(backup_id=held.id, kind=hold.kind, reason="soon", until=until, holds=[hold])
+    )
+    await keep(platform, 1, min_age_s=2)
+
+    async with retaining(platform):
+        await platform.heard(BackupExpired, 2, within=20)
+
+    assert set(await expired(platform)) == {old.id, held.id}
+
+
+async def test_a_backup_that_a_restore_reads_expires_after_it(platform: World) -> None:
+    old, _ = await backup_of(platform), await backup_of(platform)
+    restore: dict[str, Any] = {"restore_id": uuid4(), "run_id": uuid4()}
+    await platform.bus.append(
+        RestoreRequested(**restore, backup_id=old.id, target=DATABASE, run_pool="core")
+    )
+    await keep(platform, 1)
+
+    async with retaining(platform):
+        await settled(platform)
+        assert await expired(platform) == []
+        await platform.bus.append(
+            RestoreCompleted(**restore, attempt=1, seconds=1.0, raw_bytes=1, tables=[])
+        )
+        await platform.heard(BackupExpired)
+
+
+async def test_a_cut_takes_nothing_before_the_audit_log_has_signed_it(platform: World) -> None:
+    old, _ = await backup_of(platform), await backup_of(platform)
+    await keep(platform, 1)
+
+    async with retaining(platform, audited=False):
+        await settled(platform)
+        assert await expired(platform) == []
+        async with signing(platform):
+            await platform.heard(BackupExpired)
+
+    assert await expired(platform) == [old.id]
+
+
+async def test_while_nothing_expires_nothing_is_said(platform: World) -> None:
+    await backup_of(platform)
+    await keep(platform, 1, keep_days=30, min_age_s=3600)
+    async with retaining(platform):
+        await settled(platform)
+        before = (await platform.bus.state(EVENTS)).last_seq
+        await settled(platform)
+
+        assert (await platform.bus.state(EVENTS)).last_seq == before
