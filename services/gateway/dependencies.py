@@ -11,6 +11,7 @@ from services.gateway.accounts import Accounts
 from services.gateway.attempts import Attempts
 from services.gateway.live import Live
 from services.gateway.passwords import Passwords
+from services.gateway.proofs import Proofs
 from services.gateway.secret_key import SecretKey
 from services.gateway.sessions import Sessions
 from services.gateway.settings import Settings
@@ -36,6 +37,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Accounts
     attempts: Attempts
     live: Live
+    proofs: Proofs
     clock: Callable[[], datetime]
     point: Point = no_point
 
@@ -63,5 +65,6 @@ def wire(
         accounts=Accounts(read_model, vault, secret, sessions),
         attempts=Attempts(),
         live=Live(bus, read_model),
+        proofs=Proofs(read_model),
         clock=clock,
     )

@@ -57,7 +57,7 @@ async def listed(
 ) -> Page[View]:
     """The page, in the window's order; raises InvalidFieldsError for a foreign cursor."""
     if window.cursor is not None:
-        query = query.where(_behind(deps, window, window.cursor))
+        query = query.where(behind(deps, window, window.cursor))
     columns = (window.column, window.id_column)
     order = [column.desc() if window.descending else column.asc() for column in columns]
     rows = await deps.read_model.rows(query.order_by(*order).limit(window.limit + 1))
@@ -65,7 +65,7 @@ async def listed(
     more = len(rows) > window.limit
     return Page(
         items=[view(row) for row in shown],
-        next_cursor=_after(deps, window, shown[-1]) if more else None,
+        next_cursor=after(deps, window, shown[-1]) if more else None,
     )
 
 
@@ -80,7 +80,8 @@ def _label(window: Window) -> str:
     return f"{window.column}{'-' if window.descending else '+'}"
 
 
-def _behind(deps: Dependencies, window: Window, cursor: str) -> ColumnElement[bool]:
+def behind(deps: Dependencies, window: Window, cursor: str) -> ColumnElement[bool]:
+    """The condition for what comes after a cursor; raises InvalidFieldsError for a foreign one."""
     label, value, last_id = position_of(deps.secret, cursor, window.kind)
     if label != _label(window):
         raise foreign_cursor()
@@ -89,6 +90,7 @@ def _behind(deps: Dependencies, window: Window, cursor: str) -> ColumnElement[bo
     return here < position if window.descending else here > position
 
 
-def _after(deps: Dependencies, window: Window, row: Row[Any]) -> str:
+def after(deps: Dependencies, window: Window, row: Row[Any]) -> str:
+    """The cursor behind a row."""
     mapping = row._mapping
     return cursor_of(deps.secret, _label(window), mapping[window.column], mapping[window.id_column])

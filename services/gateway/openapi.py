@@ -55,10 +55,12 @@ def described(app: Litestar) -> dict[str, Any]:
     components.update(_components())
     for kind in Input.__subclasses__():  # Litestar does not tell that unknown fields are refused
         components[kind.__name__]["additionalProperties"] = False
-    rights = _rights(app)
+    options = _options(app)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
-            _complete(path, method, operation, rights[operation["operationId"]])
+            of_route = options[operation["operationId"]]
+            _complete(path, method, operation, of_route["right"])
+            _complete_by_route(operation, of_route)
     return schema
 
 
@@ -69,9 +71,10 @@ def _components() -> dict[str, Any]:
     return dict(parts)
 
 
-def _rights(app: Litestar) -> dict[str, Right]:
+def _options(app: Litestar) -> dict[str, dict[str, Any]]:
+    """What each route says of itself beside its signature: `right`, `streams`, `problems`."""
     return {
-        str(handler.operation_id): handler.opt["right"]
+        str(handler.operation_id): handler.opt
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
         if getattr(handler, "operation_id", None)
@@ -109,6 +112,16 @@ def _complete_by_method(
         problems["422"] = "The Idempotency-Key stands for another request"
     if method == "put" or "201" in answers or path.endswith(("test-connection", "/databases")):
         answers.setdefault("202", _accepted())
+
+
+def _complete_by_route(operation: dict[str, Any], options: dict[str, Any]) -> None:
+    """Add what the route's `opt` says: media types of a stream, problems that only it has."""
+    answers = operation["responses"]
+    if media_types := options.get("streams"):
+        text = {"schema": {"type": "string"}}
+        answers["200"]["content"] = dict.fromkeys(media_types, text)
+    for status, description in options.get("problems", {}).items():
+        answers[status] = _problem(description)
 
 
 def _header(operation: dict[str, Any], name: str, *, required: bool) -> None:

@@ -62,21 +62,26 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     return tree.root()
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """The hashes that lead from leaf `index` to the root of `leaves`, lowest first."""
-    if not 0 <= index < len(leaves):
-        raise ValueError(f"there is no leaf {index} in a tree of {len(leaves)}")
-    proof: list[bytes] = []
-    low, high = 0, len(leaves)
+def inclusion_ranges(index: int, size: int) -> list[tuple[int, int]]:
+    """The ranges of leaves whose roots lead from leaf `index` to the root, lowest first."""
+    if not 0 <= index < size:
+        raise ValueError(f"there is no leaf {index} in a tree of {size}")
+    ranges: list[tuple[int, int]] = []
+    low, high = 0, size
     while high - low > 1:
         split = low + _left_width(high - low)
         if index < split:
-            proof.append(root_of(leaves[split:high]))
+            ranges.append((split, high))
             high = split
         else:
-            proof.append(root_of(leaves[low:split]))
+            ranges.append((low, split))
             low = split
-    return proof[::-1]
+    return ranges[::-1]
+
+
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The hashes that lead from leaf `index` to the root of `leaves`, lowest first."""
+    return [root_of(leaves[low:high]) for low, high in inclusion_ranges(index, len(leaves))]
 
 
 def includes(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
@@ -97,22 +102,28 @@ def includes(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: b
     return last == 0 and leaf == root
 
 
+def consistency_ranges(old_size: int, size: int) -> list[tuple[int, int]]:
+    """The ranges of leaves whose roots show that the smaller tree is a prefix of the larger."""
+    if not 0 <= old_size <= size:
+        raise ValueError(f"a tree of {size} leaves never had {old_size}")
+    if old_size in (0, size):
+        return []
+    return _subranges(0, size, old_size, whole=True)
+
+
+def _subranges(low: int, high: int, old: int, *, whole: bool) -> list[tuple[int, int]]:
+    """`old` is a leaf's number: where the smaller tree ends within `low` to `high`."""
+    if old == high:
+        return [] if whole else [(low, high)]
+    split = low + _left_width(high - low)
+    if old <= split:
+        return [*_subranges(low, split, old, whole=whole), (split, high)]
+    return [*_subranges(split, high, old, whole=False), (low, split)]
+
+
 def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
     """The hashes showing that the tree of the first `old_size` leaves is a prefix of this one."""
-    if not 0 <= old_size <= len(leaves):
-        raise ValueError(f"a tree of {len(leaves)} leaves never had {old_size}")
-    if old_size in (0, len(leaves)):
-        return []
-    return _subproof(leaves, old_size, whole=True)
-
-
-def _subproof(leaves: Sequence[bytes], old_size: int, *, whole: bool) -> list[bytes]:
-    if old_size == len(leaves):
-        return [] if whole else [root_of(leaves)]
-    split = _left_width(len(leaves))
-    if old_size <= split:
-        return [*_subproof(leaves[:split], old_size, whole=whole), root_of(leaves[split:])]
-    return [*_subproof(leaves[split:], old_size - split, whole=False), root_of(leaves[:split])]
+    return [root_of(leaves[low:high]) for low, high in consistency_ranges(old_size, len(leaves))]
 
 
 def consistent(

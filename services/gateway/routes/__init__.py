@@ -2,6 +2,7 @@
 
 from services.gateway.routes import (
     audit,
+    audit_export,
     auth,
     backups,
     channels,
@@ -36,6 +37,7 @@ API = [
     *runs.ROUTES,
     *plugins.ROUTES,
     *audit.ROUTES,
+    *audit_export.ROUTES,
     *events.ROUTES,
 ]
 OUTSIDE = system.ROUTES

@@ -1,50 +1,47 @@
-"""The audit log: who did what, with proof that nothing was changed."""
+"""The audit log: who did what, searched, counted, and with proof that nothing was changed."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, get
-from litestar.params import QueryParameter
-from litestar.response import Stream
+from litestar import get
+from litestar.di import Provide
+from litestar.params import FromPath, QueryParameter
 from sqlalchemy import Row, select
 
-from services.gateway.injection import Deps
-from services.gateway.listing import Cursor, Limit, Window, listed
+from services.gateway.audit_entries import (
+    Address,
+    AuditDetail,
+    AuditEntry,
+    detail_of,
+    found_entries,
+    from_address,
+)
+from services.gateway.audit_search import Facets, Searched, facets, search_of
+from services.gateway.dependencies import Dependencies
+from services.gateway.errors import InputFault, InvalidFieldsError
+from services.gateway.injection import Deps, Who
+from services.gateway.listing import Cursor, Limit
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import convert
 from services.gateway.rights import Right
-from shared.archive.keys import fingerprint
-from shared.audit.export import export_lines
-from shared.errors import NotFoundError
-from shared.readmodel.tables import audit_checkpoints, audit_logs, platform
+from services.gateway.scope import everywhere
+from shared.errors import ForbiddenError, NotFoundError
+from shared.readmodel.tables import audit_checkpoints, audit_logs
 
-ObjectFilter = Annotated[
-    str | None, QueryParameter(max_length=200, description="Only entries about this object")
+Size = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=2**53, description="Of which checkpoint; without it, the newest"),
 ]
-ActorFilter = Annotated[
-    str | None, QueryParameter(max_length=100, description="Only entries of this actor")
+OldSize = Annotated[
+    int, QueryParameter(name="from", ge=1, le=2**53, description="How large the log was then")
 ]
-WithEvents = Annotated[
-    bool, QueryParameter(description="Also the bytes that the entries are about")
+NewSize = Annotated[
+    int | None,
+    QueryParameter(name="to", ge=1, le=2**53, description="Of which checkpoint: the newest"),
 ]
-
-
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry; `n` is its place in the tree, `seq` the event it stands for."""
-
-    n: int
-    seq: int
-    time: datetime
-    actor: str
-    action: str
-    object: str
-    outcome: str
-    request_id: str
-    event_id: str
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,34 +53,85 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-def entry_of(row: Row[Any]) -> AuditEntry:
-    """A row as the API shows it."""
-    return convert(row, AuditEntry)
+class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
+    """That entry `n` is in the log that `checkpoint` signs (RFC 6962; hashes in hex).
+
+    `leaf` is the canonical text that was hashed; `path` leads from it to the checkpoint's root.
+    """
+
+    n: int
+    leaf: str
+    leaf_hash: str
+    path: list[str]
+    checkpoint: Checkpoint
 
 
-@get("/audit/logs", opt={"right": Right.AUDIT_READ}, tags=["audit"], operation_id="list_audit")
+class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True):
+    """That the log of `old_size` entries is the beginning of the one that `checkpoint` signs."""
+
+    old_size: int
+    old_root: str
+    path: list[str]
+    checkpoint: Checkpoint
+
+
+SEARCHING = {"search": Provide(search_of)}
+
+
+@get(
+    "/audit/logs",
+    opt={"right": Right.AUDIT_READ},
+    tags=["audit"],
+    operation_id="list_audit",
+    dependencies=SEARCHING,
+)
 async def list_audit(
     deps: Deps,
-    about: ObjectFilter = None,
-    actor: ActorFilter = None,
+    caller: Who,
+    search: Searched,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[AuditEntry]:
-    """List audit entries, the newest first."""
-    query = select(audit_logs)
-    if about is not None:
-        query = query.where(audit_logs.c.object == about)
-    if actor is not None:
-        query = query.where(audit_logs.c.actor == actor)
-    window = Window(
-        column=audit_logs.c.n,
-        id_column=audit_logs.c.seq,
-        kind=tuple[str, int, int],
-        limit=limit,
-        cursor=cursor,
-        descending=True,
-    )
-    return await listed(deps, query, window, entry_of)
+    """List audit entries, the newest first.
+
+    Addresses are sealed, so a search by one reads entry after entry: a page may then hold fewer
+    than `limit` entries, even none, and still lead on.
+    """
+    if search.address is None:
+        return await found_entries(deps, search, limit, cursor)
+    if not everywhere(caller, Right.USERS_READ):
+        raise ForbiddenError("to search by address needs the right users.read")
+    return await from_address(deps, search, Address(search.address), limit, cursor)
+
+
+@get(
+    "/audit/logs/{n:int}",
+    opt={"right": Right.AUDIT_READ},
+    tags=["audit"],
+    operation_id="get_audit_entry",
+)
+async def get_audit_entry(n: FromPath[int], deps: Deps, caller: Who) -> AuditDetail:
+    """Show one entry: what the event says, and what a setting was before and after.
+
+    Of a secret only that it changed is told; an address needs the right users.read.
+    """
+    row = await _entry(deps, n)
+    return await detail_of(deps, row, personal=everywhere(caller, Right.USERS_READ))
+
+
+@get(
+    "/audit/facets",
+    opt={"right": Right.AUDIT_READ},
+    tags=["audit"],
+    operation_id="count_audit",
+    dependencies=SEARCHING,
+)
+async def count_audit(deps: Deps, search: Searched) -> Facets:
+    """Count what stands in the entries that match, to search further."""
+    if search.address is not None:
+        fault = InputFault("query:address", "entries are not counted by address")
+        raise InvalidFieldsError("an address is no facet", [fault])
+    return await facets(deps, search)
 
 
 @get(
@@ -92,41 +140,81 @@ async def list_audit(
     tags=["audit"],
     operation_id="show_checkpoint",
 )
-async def show_checkpoint(deps: Deps) -> Response[Checkpoint]:
-    """The newest signed checkpoint."""
-    query = select(audit_checkpoints).order_by(audit_checkpoints.c.size.desc()).limit(1)
-    row = await deps.read_model.one(query)
-    if row is None:
-        raise NotFoundError("no checkpoint was signed yet", fix="wait a minute")
-    return Response(convert(row, Checkpoint, root=row.root.hex()))
+async def show_checkpoint(deps: Deps, size: Size = None) -> Checkpoint:
+    """A signed checkpoint: the newest, or that of a size."""
+    return await _checkpoint(deps, size)
 
 
 @get(
-    "/audit/export",
-    opt={"right": Right.AUDIT_EXPORT},
+    "/audit/proof/{n:int}",
+    opt={"right": Right.AUDIT_READ},
     tags=["audit"],
-    operation_id="export_audit",
-    media_type="application/x-ndjson",
+    operation_id="prove_inclusion",
 )
-async def export_audit(deps: Deps, events: WithEvents = False) -> Stream:
-    """The whole audit log with its checkpoints; `holdfast audit verify` proves it offline."""
-    row = await deps.read_model.one(select(platform.c.setting))
+async def prove_inclusion(n: FromPath[int], deps: Deps, size: Size = None) -> InclusionProof:
+    """Prove that an entry is in the log, without the rest of it."""
+    row, checkpoint = await _entry(deps, n), await _checkpoint(deps, size)
+    if n >= checkpoint.size:
+        raise NotFoundError("that checkpoint does not cover the entry", fix="wait some seconds")
+    root = bytes.fromhex(checkpoint.root)
+    leaf_hash, path = await deps.proofs.inclusion(n, checkpoint.size, root)
+    return InclusionProof(
+        n=n,
+        leaf=bytes(row.leaf).decode(),
+        leaf_hash=leaf_hash.hex(),
+        path=[one.hex() for one in path],
+        checkpoint=checkpoint,
+    )
+
+
+@get(
+    "/audit/consistency",
+    opt={"right": Right.AUDIT_READ},
+    tags=["audit"],
+    operation_id="prove_consistency",
+)
+async def prove_consistency(deps: Deps, old: OldSize, new: NewSize = None) -> ConsistencyProof:
+    """Prove that the log only grew since a checkpoint that you kept."""
+    earlier, checkpoint = await _checkpoint(deps, old), await _checkpoint(deps, new)
+    if old > checkpoint.size:
+        raise NotFoundError("the log was never that large at that checkpoint")
+    old_root = bytes.fromhex(earlier.root)
+    path = await deps.proofs.consistency(
+        old, old_root, checkpoint.size, bytes.fromhex(checkpoint.root)
+    )
+    return ConsistencyProof(
+        old_size=old,
+        old_root=earlier.root,
+        path=[one.hex() for one in path],
+        checkpoint=checkpoint,
+    )
+
+
+async def _entry(deps: Dependencies, n: int) -> Row[Any]:
+    row = None
+    if 0 <= n < 2**63:
+        row = await deps.read_model.one(select(audit_logs).where(audit_logs.c.n == n))
     if row is None:
-        raise NotFoundError("this installation has no identity yet", fix="start it once")
-    public = bytes.fromhex(row.setting["audit_public_key"])
-    lines = export_lines(deps.read_model, fingerprint=fingerprint(public), events=events)
-    first = await anext(lines)  # so that a log without a checkpoint is a problem, not a cut stream
-    return Stream(_with_first(first, lines), media_type="application/x-ndjson")
+        raise NotFoundError("there is no audit entry with this number", fix="see /audit/logs")
+    return row
 
 
-async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for line in rest:
-        yield line
+async def _checkpoint(deps: Dependencies, size: int | None) -> Checkpoint:
+    query = select(audit_checkpoints).order_by(audit_checkpoints.c.size.desc()).limit(1)
+    if size is not None:
+        query = query.where(audit_checkpoints.c.size == size)
+    row = await deps.read_model.one(query)
+    if row is None:
+        what = "no checkpoint was signed yet" if size is None else "no checkpoint has this size"
+        raise NotFoundError(what, fix="wait a minute, or ask for the newest")
+    return convert(row, Checkpoint, root=row.root.hex())
 
 
 ROUTES = [
     list_audit,
+    get_audit_entry,
+    count_audit,
     show_checkpoint,
-    export_audit,
+    prove_inclusion,
+    prove_consistency,
 ]
