@@ -15,6 +15,7 @@ from services.cli.commands import (
     backups,
     deployment,
     platform,
+    policies,
     runs,
     servers,
     stores,
@@ -22,7 +23,7 @@ from services.cli.commands import (
 from services.cli.errors import INTERRUPTED, OK, USAGE, exit_code_of
 from shared.errors import PlatformError
 
-NOUNS = (platform, deployment, access, servers, stores, backups, runs, audit)
+NOUNS = (platform, deployment, access, servers, stores, policies, backups, runs, audit)
 
 
 def app() -> App:

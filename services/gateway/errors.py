@@ -158,6 +158,13 @@ class NotHoldableError(ConflictError):
     default_fix = "choose a completed backup that nobody asked to delete"
 
 
+class PreviewTooLargeError(ConflictError):
+    """More backups stand of a database than a preview looks at."""
+
+    code = "policy.preview_too_large"
+    default_fix = "preview another database; the rules work alike for all of them"
+
+
 class StillRunningError(ConflictError):
     """The thing is worked on at this moment."""
 

@@ -70,7 +70,7 @@ def judged(candidates: Iterable[Candidate], now: datetime) -> Judgement:
     a backup that stays. What is damaged, or needs something damaged, is not good: it fills no
     place. To judge again what is left, at the same time, expires nothing more.
     """
-    ordered = sorted(candidates, key=_age)
+    ordered = sorted(candidates, key=place)
     chains = Chains(ordered)
     masks = _by_policy(ordered, chains.sound, now)
     _guard(ordered, chains.sound, masks)
@@ -83,7 +83,8 @@ def judged(candidates: Iterable[Candidate], now: datetime) -> Judgement:
     )
 
 
-def _age(one: Candidate) -> tuple[float, int, str]:
+def place(one: Candidate) -> tuple[float, int, str]:
+    """Where it stands among the others: the newest first."""
     return (-one.taken_at.timestamp(), -one.backup_id.int, one.store_id)
 
 

@@ -65,7 +65,7 @@ async def delete(
     backup_id: str, *, yes: Annotated[bool, Parameter(help="Do not ask")] = False
 ) -> None:
     """Delete a backup for ever."""
-    if not yes and not _agreed(f"Delete backup {backup_id} for ever?"):
+    if not yes and not agreed(f"Delete backup {backup_id} for ever?"):
         raise BadArgumentError("not deleted", fix="answer yes, or say --yes")
     async with connected() as client:
         await client.delete(f"/backups/{backup_id}")
@@ -123,7 +123,8 @@ async def restore(  # noqa: PLR0913 - an argument per option
         show_one(made, output)
 
 
-def _agreed(question: str) -> bool:
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal says yes; nobody there is a no."""
     return sys.stdin.isatty() and input(f"{question} (yes/no) ") == "yes"
 
 

@@ -1,4 +1,4 @@
-"""Stores and policies."""
+"""Stores."""
 
 from __future__ import annotations
 
@@ -37,26 +37,9 @@ async def list_stores(*, output: Output = None) -> None:
         show(await client.every("/stores"), ("id", "name", "tier", "store", "version"), output)
 
 
-async def add_policy(name: str, *, keep_last: int, output: Output = None) -> None:
-    """Make a policy that keeps the newest good backups of a database."""
-    async with connected() as client:
-        body = {"name": name, "keep_last": keep_last}
-        show_one(await client.post("/policies", body), output)
-
-
-async def list_policies(*, output: Output = None) -> None:
-    """List the policies."""
-    async with connected() as client:
-        show(await client.every("/policies"), ("id", "name", "keep_last", "version"), output)
-
-
 def register(app: App) -> None:
     """Add the commands of this file."""
     stores = App(name="store", help="The places where archives live.")
     stores.command(add_store, name="add")
     stores.command(list_stores, name="list")
-    policies = App(name="policy", help="What to keep.")
-    policies.command(add_policy, name="add")
-    policies.command(list_policies, name="list")
     app.command(stores)
-    app.command(policies)

@@ -14,7 +14,7 @@ from sqlalchemy import Row, select
 
 from services.gateway import configured
 from services.gateway.configured import Change, Noun
-from services.gateway.errors import InUseError
+from services.gateway.errors import InputFault, InUseError, InvalidFieldsError
 from services.gateway.injection import Deps, Who
 from services.gateway.listing import Cursor, Limit, all_by_name
 from services.gateway.once import Answer, once
@@ -22,14 +22,33 @@ from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input, Name, convert
 from services.gateway.rights import Right
 from shared.messages.settings import PolicySetting
-from shared.readmodel.tables import databases, retention_policies
+from shared.readmodel.tables import databases, retention_policies, schedules
+from shared.retention.history import RULES
 
 
-class NewPolicy(Input, frozen=True, kw_only=True):
-    """What to keep: the newest `keep_last` good backups of each database."""
+class KeepRules(Input, frozen=True, kw_only=True):
+    """What to keep of each database in each store: whatever one of the rules keeps.
+
+    Days, weeks (from Monday), months and years are those of the schedule's time zone; of each of
+    the last N that have a good backup, the newest is kept. The last good and the last verified
+    backup of a store are kept in any case.
+    """
+
+    keep_last: Annotated[int, Meta(ge=0, le=100_000, description="The newest good ones")] = 0
+    keep_days: Annotated[int, Meta(ge=0, le=36_500, description="Those of the last days")] = 0
+    keep_daily: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    keep_weekly: Annotated[int, Meta(ge=0, le=5_200)] = 0
+    keep_monthly: Annotated[int, Meta(ge=0, le=1_200)] = 0
+    keep_yearly: Annotated[int, Meta(ge=0, le=100)] = 0
+    min_age_s: Annotated[
+        int, Meta(ge=0, le=3_200_000_000, description="Nothing younger expires")
+    ] = 0
+
+
+class NewPolicy(KeepRules, frozen=True, kw_only=True):
+    """A policy to make, or what one is to become."""
 
     name: Name
-    keep_last: Annotated[int, Meta(ge=1, le=100_000)]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +57,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     keep_last: int
+    keep_days: int
+    keep_daily: int
+    keep_weekly: int
+    keep_monthly: int
+    keep_yearly: int
+    min_age_s: int
     created_at: datetime
     updated_at: datetime
     version: int
@@ -72,6 +97,8 @@ async def create_policy(
     data: JSONBody[NewPolicy], request: Request[Any, Any, Any], deps: Deps, caller: Who
 ) -> Response[Policy]:
     """Make a policy; it keeps nothing until a database names it."""
+
+    refuse_empty(data)
 
     async def create(thing: UUID) -> Answer:
         change = configured.creating(thing, caller)
@@ -108,7 +135,11 @@ async def replace_policy(
     deps: Deps,
     caller: Who,
 ) -> Response[Policy]:
-    """Replace a policy; it applies to all databases that name it."""
+    """Replace a policy; it applies to all databases and schedules that name it.
+
+    What it keeps no longer expires once the change stands in a signed audit checkpoint.
+    """
+    refuse_empty(data)
     row = await configured.current(deps, POLICY, str(policy_id), request)
     setting = _setting(configured.changing(policy_id, caller), data)
     return await configured.replace(deps, POLICY, row, setting, data.name)
@@ -124,16 +155,27 @@ async def replace_policy(
 async def delete_policy(
     policy_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
 ) -> None:
-    """Delete a policy that no database names."""
+    """Delete a policy that no database and no schedule names."""
     row = await configured.current(deps, POLICY, str(policy_id), request)
     using = select(databases.c.id).where(databases.c.policy_id == row.id).limit(1)
     if await deps.read_model.one(using) is not None:
         raise InUseError("a database names this policy", fix="give its databases another policy")
+    named = schedules.c.targets.contains([{"policy_id": row.id}])
+    if await deps.read_model.one(select(schedules.c.id).where(named).limit(1)) is not None:
+        raise InUseError("a schedule names this policy", fix="give its stores another policy")
     await configured.remove(deps, POLICY, row, caller)
 
 
 def _setting(change: Change, data: NewPolicy) -> PolicySetting:
-    return PolicySetting(**change.said_by(), name=data.name, keep_last=data.keep_last)
+    return PolicySetting(**change.said_by(), **msgspec.structs.asdict(data))
+
+
+def refuse_empty(rules: KeepRules) -> None:
+    """Raise when no rule keeps anything."""
+    kept = {name: getattr(rules, name) for name in RULES if name.startswith("keep_")}
+    if not any(kept.values()):
+        faults = [InputFault(f"/{name}", "one of the rules has to keep something") for name in kept]
+        raise InvalidFieldsError("the policy keeps nothing", faults)
 
 
 ROUTES = [
