@@ -7,9 +7,11 @@ from typing import TypeAlias
 import msgspec
 
 from services.notifier.channels.base import Channel, ChannelSettingsError
+from services.notifier.channels.email import Email
+from services.notifier.channels.slack import Slack
 from services.notifier.channels.webhook import Webhook
 
-AnyChannel: TypeAlias = Webhook
+AnyChannel: TypeAlias = Slack | Email | Webhook
 
 _decoder: msgspec.json.Decoder[AnyChannel] = msgspec.json.Decoder(AnyChannel)
 
@@ -22,4 +24,4 @@ def open_channel(config: bytes) -> Channel:
         raise ChannelSettingsError(f"the channel's configuration is wrong: {error}") from None
 
 
-__all__ = ["AnyChannel", "Channel", "Webhook", "open_channel"]
+__all__ = ["AnyChannel", "Channel", "Email", "Slack", "Webhook", "open_channel"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 import msgspec
@@ -15,12 +15,16 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     """One fact on its way to one channel.
 
     `id` is the same each time this delivery is tried, so that a receiver can tell a repeat.
-    `text` is one sentence for people; `event` is CloudEvents JSON without lists and tokens.
+    `text` is one sentence for people; `subject` and `body` are what a template made of it, empty
+    without one. All three are plain text: a channel escapes them for what it writes. `event` is
+    CloudEvents JSON without lists and tokens.
     """
 
     id: UUID
     text: str
     event: dict[str, Any]
+    subject: str = ""
+    body: str = ""
 
 
 class ChannelError(PlatformError):
@@ -35,6 +39,13 @@ class ReceiverGoneError(ChannelError):
 
     code = "channel.gone"
     default_fix = "remove the channel, or point it at a receiver that exists"
+
+
+class RefusedError(ChannelError):
+    """The receiver refused this note for good; it may well take others."""
+
+    code = "channel.refused"
+    default_fix = "check the sender and the recipients of the channel"
 
 
 class AddressRefusedError(ChannelError):
@@ -67,7 +78,12 @@ class NotAcceptedError(ChannelError):
 
 
 class Channel(Protocol):
-    """A way to tell somebody."""
+    """A way to tell somebody.
+
+    `FOR_PEOPLE`: repeats of one problem tire them; a program wants to hear each fact.
+    """
+
+    FOR_PEOPLE: ClassVar[bool]
 
     async def send(self, note: Note, *, allow_loopback: bool = False) -> None:
         """Deliver `note` once; returning means the receiver accepted it.
