@@ -64,6 +64,8 @@ backups = Table(
     Column("version", BigInteger, nullable=False),
     Index("backups_by_time", "requested_at", "id"),
     Index("backups_by_database", "database_id", "requested_at"),
+    Index("backups_by_server", "server_id", "requested_at", "id"),
+    Index("backups_by_status", "status", "requested_at", "id"),
     Index("backups_by_schedule", "schedule_id", "database_id"),
 )
 backup_metadata = Table(

@@ -29,6 +29,8 @@ def upgrade() -> None:
     )
     op.add_column("backups", sa.Column("schedule_id", sa.Text()))
     op.add_column("backups", sa.Column("slot", _WHEN))
+    op.create_index("backups_by_server", "backups", ["server_id", "requested_at", "id"])
+    op.create_index("backups_by_status", "backups", ["status", "requested_at", "id"])
     _settings()
     _archives()
     op.execute(
