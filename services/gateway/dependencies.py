@@ -9,6 +9,7 @@ import msgspec
 
 from services.gateway.accounts import Accounts
 from services.gateway.attempts import Attempts
+from services.gateway.links import Links
 from services.gateway.live import Live
 from services.gateway.passwords import Passwords
 from services.gateway.proofs import Proofs
@@ -38,6 +39,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     attempts: Attempts
     live: Live
     proofs: Proofs
+    links: Links
     clock: Callable[[], datetime]
     point: Point = no_point
 
@@ -66,5 +68,6 @@ def wire(
         attempts=Attempts(),
         live=Live(bus, read_model),
         proofs=Proofs(read_model),
+        links=Links(bus.kv("idempotency"), secret, clock),
         clock=clock,
     )

@@ -11,6 +11,7 @@ from shared.errors import (
     ConflictError,
     ForbiddenError,
     InvalidInputError,
+    NotFoundError,
     PlatformError,
     UnauthenticatedError,
 )
@@ -163,6 +164,26 @@ class PreviewTooLargeError(ConflictError):
 
     code = "policy.preview_too_large"
     default_fix = "preview another database; the rules work alike for all of them"
+
+
+class NotDownloadableError(ConflictError):
+    """There is nothing whole to download: not finished, deleted, or its store is gone."""
+
+    code = "backup.not_downloadable"
+    default_fix = "choose a completed backup"
+
+
+class DownloadRefusedError(ConflictError):
+    """The archive's key could not be opened for the download."""
+
+    code = "download.refused"
+
+
+class LinkGoneError(NotFoundError):
+    """The link was used, is too old, belongs to another account, or never was."""
+
+    code = "download.gone"
+    default_fix = "ask for the download again; a link works once, for five minutes"
 
 
 class StillRunningError(ConflictError):

@@ -53,7 +53,7 @@ async def signing_in(request: Request[Any, Any, Any], deps: Dependencies, user_i
     return Draft(
         UserSignedIn(
             user_id=user_id,
-            address=await _address(request, deps, user_id),
+            address=await address_of(request, deps, user_id),
             actor=user_id,
             request_id=request.scope["state"]["request_id"],
         )
@@ -65,7 +65,7 @@ async def refused(request: Request[Any, Any, Any], deps: Dependencies, user_id: 
     await deps.bus.append(
         UserSignInRefused(
             user_id=user_id,
-            address=await _address(request, deps, user_id),
+            address=await address_of(request, deps, user_id),
             actor="service:gateway",
             request_id=request.scope["state"]["request_id"],
         )
@@ -122,9 +122,10 @@ def _cookies(deps: Dependencies, access: str, refresh: str) -> list[Cookie]:
     ]
 
 
-async def _address(
+async def address_of(
     request: Request[Any, Any, Any], deps: Dependencies, user_id: str
 ) -> Sealed | None:
+    """The peer that a request came from, sealed with the person's key."""
     if request.client is None:
         return None
     return await deps.vault.seal(

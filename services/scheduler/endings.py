@@ -13,6 +13,7 @@ from shared.messages.base import consequence
 from shared.messages.facts import (
     BackupCancelled,
     BackupFailed,
+    ExecutionFailed,
     RestoreCancelled,
     RestoreFailed,
     ServerDiscovered,
@@ -25,10 +26,12 @@ Ending: TypeAlias = (
     | BackupCancelled
     | RestoreFailed
     | RestoreCancelled
+    | ExecutionFailed
     | ServerTested
     | ServerDiscovered
 )
 
+_NOUNS = {"backup": "backup", "restore": "restore", "command": "execution"}
 CANCELLED = Problem(code="run.cancelled", cause="somebody stopped the run before it began")
 
 
@@ -51,6 +54,8 @@ def failure(run: Run, problem: Problem, *, cause: UUID | None, attempt: int = 0)
             return BackupFailed(**head, backup_id=run.object_id, attempt=attempt)
         case "restore":
             return RestoreFailed(**head, restore_id=run.object_id, attempt=attempt)
+        case "command":
+            return ExecutionFailed(**head, execution_id=run.object_id, attempt=attempt)
         case "test":
             return ServerTested(**head, server_id=run.server_id)
         case _:
@@ -76,8 +81,9 @@ def cancellation(run: Run, *, cause: UUID | None) -> Ending:
 
 
 def subjects_of(run: Run) -> str | None:
-    """Everything ever said of the backup or restore; a test has no such subjects."""
-    return f"evt.{run.kind}.*.*.{run.object_id}" if run.kind in ("backup", "restore") else None
+    """Everything ever said of the backup, restore or execution; a test has no such subjects."""
+    noun = _NOUNS.get(run.kind)
+    return f"evt.{noun}.*.*.{run.object_id}" if noun else None
 
 
 def untouched(run: Run) -> Expect | None:

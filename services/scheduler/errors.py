@@ -35,6 +35,13 @@ class NotRestorableError(ImpossibleError):
     default_fix = "choose a backup that is completed and not corrupt"
 
 
+class NotExecutableError(ImpossibleError):
+    """No executor of this version carries out command templates."""
+
+    code = "command.not_executable"
+    default_fix = "run the command by hand; a later version executes templates"
+
+
 class NoWorkerError(UnavailableError):
     """No worker of the pool has ever announced its key: orders cannot be sealed to it yet."""
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from services.scheduler.errors import (
+    NotExecutableError,
     NotReadyError,
     NotRestorableError,
     NoWorkerError,
@@ -25,13 +26,14 @@ from shared.keys.vault import Vault
 from shared.messages.base import Order, consequence
 from shared.messages.facts import (
     BackupRequested,
+    ExecutionRequested,
     RestoreRequested,
     ServerDiscoveryRequested,
     ServerTestRequested,
 )
 from shared.messages.orders import DiscoverServer, OrderSecrets, RunBackup, RunRestore, TestServer
 from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
-from shared.messages.values import ArchiveFacts
+from shared.messages.values import ArchiveFacts, PluginConfig
 from shared.stores import open_store
 from shared.stores.base import StoreUnreachableError
 
@@ -41,6 +43,7 @@ STORE_ANSWERS_S = 30.0
 VALID_FOR = {
     "backup": timedelta(hours=24),
     "restore": timedelta(hours=24),
+    "command": timedelta(hours=1),
     "test": timedelta(seconds=60),
     "discovery": timedelta(seconds=60),
 }
@@ -64,6 +67,8 @@ class Orders:
         Raises a retryable error while the pool, the read model or the store is not ready, and
         any other PlatformError when the request can never be carried out.
         """
+        if isinstance(request, ExecutionRequested):
+            raise NotExecutableError(f"a {run.kind} cannot be executed by this version")
         public = await pool_key(self._bus, run.pool)
         if public is None:
             raise NoWorkerError(f"no worker of pool {run.pool} has started yet")
@@ -130,13 +135,22 @@ class Orders:
         self, secrets: OrderSecrets, store: StoreSetting, prefix: str
     ) -> OrderSecrets:
         config = await open_store_config(self._vault, store)
-        opened = open_store(msgspec.json.encode(config))
+        key = await self._opened(config, prefix)
+        return msgspec.structs.replace(secrets, store=config, archive_key=key)
+
+    async def archive_key(self, backup_id: UUID) -> bytes:
+        """The key of a backup's archive; raises as `build` does."""
+        store_id, prefix, _ = _restorable(await self._state.backup(backup_id))
+        config = await open_store_config(self._vault, await self._store(store_id))
+        return await self._opened(config, prefix)
+
+    async def _opened(self, config: PluginConfig, prefix: str) -> bytes:
+        store = open_store(msgspec.json.encode(config))
         try:
             async with asyncio.timeout(STORE_ANSWERS_S):
-                key = await open_envelope(opened, prefix, self._kek)
+                return await open_envelope(store, prefix, self._kek)
         except TimeoutError:
             raise StoreUnreachableError("the store does not answer") from None
-        return msgspec.structs.replace(secrets, store=config, archive_key=key)
 
     async def _about_server(
         self,

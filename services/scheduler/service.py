@@ -12,6 +12,9 @@ import structlog
 from services.scheduler.abandonment import NEVER_BEGUN, WORKER_GONE, Watch, never_begun
 from services.scheduler.clock import THE_CLOCK, Clock
 from services.scheduler.dispatch import Dispatcher
+from services.scheduler.downloads import DURABLE as DOWNLOADS
+from services.scheduler.downloads import REQUESTS as DOWNLOAD_REQUESTS
+from services.scheduler.downloads import Downloads
 from services.scheduler.endings import problem_of
 from services.scheduler.limits import Limits, admitted
 from services.scheduler.orders import Orders
@@ -29,6 +32,7 @@ DURABLE = "scheduler-requests"
 REQUESTS = (
     "evt.backup.requested.core.>",
     "evt.restore.requested.core.>",
+    "evt.execution.requested.core.>",
     "evt.server.test_requested.core.>",
     "evt.server.discovery_requested.core.>",
 )
@@ -71,6 +75,7 @@ class Scheduler:
     ) -> None:
         self._bus, self._state, self._clock = bus, state, clock
         self._dispatcher = Dispatcher(bus, state, orders, clock)
+        self._downloads = Downloads(bus, state, orders, clock)
         self._pool_limit = pool_limit
         self._wake = asyncio.Event()
         self._seen_seq = 0
@@ -88,6 +93,7 @@ class Scheduler:
         self._busy, self._watch = {}, Watch()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._bus.work(DURABLE, EVENTS, REQUESTS, self.on_event))
+            group.create_task(self._answer_downloads())
             group.create_task(self._hear())
             group.create_task(self._workers.hear_dead_letters())
             await self._look_for_ever(group)
@@ -96,6 +102,10 @@ class Scheduler:
         """Look again, on the state that includes the event."""
         self._seen_seq = max(self._seen_seq, delivery.seq)
         self._wake.set()
+
+    async def _answer_downloads(self) -> None:
+        answer = self._downloads.on_requested
+        await self._bus.work(DOWNLOADS, EVENTS, DOWNLOAD_REQUESTS, answer, parallel=4)
 
     async def _hear(self) -> None:
         async for delivery in self._bus.follow(EVENTS, after_seq=-1, filters=WAKING):

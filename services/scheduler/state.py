@@ -13,6 +13,7 @@ from sqlalchemy import Row, func, select
 from services.scheduler.limits import Load
 from shared.messages.facts import (
     BackupRequested,
+    ExecutionRequested,
     RestoreRequested,
     ServerDiscoveryRequested,
     ServerTestRequested,
@@ -35,7 +36,11 @@ from shared.readmodel.tables import (
 )
 
 Request: TypeAlias = (
-    BackupRequested | RestoreRequested | ServerTestRequested | ServerDiscoveryRequested
+    BackupRequested
+    | RestoreRequested
+    | ExecutionRequested
+    | ServerTestRequested
+    | ServerDiscoveryRequested
 )
 
 _OPEN = ("requested", "dispatched", "running")
@@ -96,6 +101,9 @@ class State(Protocol):
     async def is_checkpointed(self, seq: int) -> bool:
         """Whether an audit checkpoint has passed the event `seq`."""
 
+    async def is_stored(self, event_id: UUID) -> bool:
+        """Whether an event of this id is projected."""
+
 
 class ReadModelState:
     """State from Postgres."""
@@ -151,6 +159,10 @@ class ReadModelState:
         covered = select(func.max(audit_checkpoints.c.size) > leaf)
         row = await self._read_model.one(covered)
         return bool(row and row[0])
+
+    async def is_stored(self, event_id: UUID) -> bool:
+        query = select(event_log.c.seq).where(event_log.c.event_id == str(event_id))
+        return await self._read_model.one(query) is not None
 
 
 def _run(row: Row[Any]) -> Run:

@@ -72,6 +72,14 @@ async def old_envelopes(store: Store, prefix: str) -> tuple[str, ...]:
     return tuple(f"{prefix}/envelope.{number}" for number in (await _numbers(store, prefix))[1:])
 
 
+async def newest_envelope(store: Store, prefix: str) -> tuple[str, bytes]:
+    """Name and content of the highest envelope; `TruncatedError` without any."""
+    for number in await _numbers(store, prefix):
+        name = f"envelope.{number}"
+        return name, await read_small(store, f"{prefix}/{name}")
+    raise TruncatedError("the archive has no envelope")
+
+
 async def _open(
     store: Store, prefix: str, opened: Callable[[Envelope], bytes]
 ) -> tuple[Envelope, bytes]:

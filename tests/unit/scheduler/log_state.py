@@ -18,6 +18,8 @@ from shared.messages.facts import (
     BackupCompleted,
     BackupFailed,
     BackupRequested,
+    ExecutionFailed,
+    ExecutionRequested,
     RestoreAttempted,
     RestoreCancelled,
     RestoreCompleted,
@@ -39,6 +41,7 @@ ENDINGS = (
     | RestoreCompleted
     | RestoreFailed
     | RestoreCancelled
+    | ExecutionFailed
     | ServerTested
     | ServerDiscovered
 )
@@ -64,6 +67,9 @@ class LogState:
 
     async def at_least(self, seq: int) -> None:
         assert self._log.last_seq >= seq
+
+    async def is_stored(self, event_id: UUID) -> bool:
+        return any(one.message.id == event_id for one in self._log.messages)
 
     async def open_runs(self) -> list[Run]:
         runs: dict[UUID, Run] = {}
@@ -125,6 +131,8 @@ def _requested(request: Request, seq: int) -> Run:
             kind, object_id, server_id = "backup", request.backup_id, request.database.server_id
         case RestoreRequested():
             kind, object_id, server_id = "restore", request.restore_id, request.target.server_id
+        case ExecutionRequested():
+            kind, object_id, server_id = "command", request.execution_id, request.server_id
         case ServerTestRequested():
             kind, object_id, server_id = "test", request.server_id, request.server_id
         case ServerDiscoveryRequested():
