@@ -96,6 +96,15 @@ def _settings_of(service: str) -> list[type[msgspec.Struct]]:
     ]
 
 
+def reasons_table() -> str:
+    """Every reason why a backup is kept or expires."""
+    from shared.retention.reasons import Reason
+
+    lines = ["| reason | meaning |", "|---|---|"]
+    lines += [f"| `{reason.code}` | {reason.sentence} |" for reason in Reason]
+    return "\n".join(lines)
+
+
 def with_section(text: str, name: str, content: str) -> str:
     """`text` with everything between the two markers of `name` replaced."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -107,6 +116,7 @@ def with_section(text: str, name: str, content: str) -> str:
 SECTIONS: list[tuple[str, str, Callable[[], str]]] = [
     ("README.md", "plug-ins", plugin_table),
     ("docs/configuration.md", "variables", settings_table),
+    ("docs/retention.md", "reasons", reasons_table),
 ]
 
 

@@ -40,6 +40,21 @@ class ReadModel:
         except (SQLAlchemyError, OSError) as error:
             raise UnavailableError("the read model does not answer") from error
 
+    async def portions(
+        self, query: Executable, *, size: int = 1000
+    ) -> AsyncIterator[Sequence[Row[Any]]]:
+        """All rows of a long answer, so many at a time: others have their turn between.
+
+        Raises UnavailableError while Postgres is away.
+        """
+        try:
+            async with self._engine.connect() as connection:
+                told = await connection.stream(query, execution_options={"yield_per": size})
+                async for some in told.partitions():
+                    yield some
+        except (SQLAlchemyError, OSError) as error:
+            raise UnavailableError("the read model does not answer") from error
+
     async def one(self, query: Executable) -> Row[Any] | None:
         """The first row, or None."""
         rows = await self.rows(query)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, tzinfo
 from functools import cache
@@ -12,7 +11,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.messages.settings import PolicySetting
 from shared.messages.settings.schedules import ScheduleTarget
@@ -31,6 +31,9 @@ from shared.retention.policy import FOR_EVER, Candidate
 from shared.retention.rules import Rules
 
 RULES = tuple(name for name in Rules.__struct_fields__ if name not in {"id", "name"})
+
+_HOLDS = func.nullif(backups.c.holds, literal([], JSONB), type_=JSONB).label("holds")
+"""Nearly none has any, and JSON is slow to read."""
 
 Histories: TypeAlias = dict[UUID, list[Candidate]]
 """Database -> the copies of its backups that stand, in any order."""
@@ -89,15 +92,16 @@ async def plans(read_model: ReadModel, database_ids: Collection[UUID]) -> Plans:
 async def histories(read_model: ReadModel, database_ids: Collection[UUID]) -> Histories:
     """What stands of these databases; each has an entry, if only an empty one."""
     applying = await plans(read_model, database_ids)
-    own = await read_model.rows(_own(database_ids))
-    further = await read_model.rows(_further(database_ids))
     reading = await read_model.rows(
         select(restores.c.backup_id).where(restores.c.status.in_(("requested", "running")))
     )
     in_use = {row.backup_id for row in reading}
-    empty: Histories = {database_id: [] for database_id in database_ids}
-    # A million rows take seconds of computing: not on the event loop.
-    return await asyncio.to_thread(lambda: empty | _grouped([*own, *further], applying, in_use))
+    found: Histories = {database_id: [] for database_id in database_ids}
+    for query in (_own(database_ids), _further(database_ids)):
+        async for rows in read_model.portions(query):
+            # A million rows take seconds of computing: not on the event loop.
+            await asyncio.to_thread(_add, found, rows, applying, in_use)
+    return found
 
 
 async def sizes(read_model: ReadModel) -> list[tuple[UUID, int]]:
@@ -128,7 +132,7 @@ def _own(database_ids: Collection[UUID]) -> Select[Any]:
         backups.c.completed_at,
         backups.c.proof,
         backups.c.schedule_id,
-        backups.c.holds,
+        _HOLDS,
     ).where(backups.c.status == "completed", backups.c.database_id.in_(database_ids))
 
 
@@ -144,7 +148,7 @@ def _further(database_ids: Collection[UUID]) -> Select[Any]:
             backups.c.taken_at,
             backups.c.completed_at,
             backups.c.schedule_id,
-            backups.c.holds,
+            _HOLDS,
         )
         .join(backups, backups.c.id == archives.c.backup_id)
         .where(
@@ -155,11 +159,11 @@ def _further(database_ids: Collection[UUID]) -> Select[Any]:
     )
 
 
-def _grouped(rows: Iterable[Row[Any]], applying: Plans, in_use: Collection[UUID]) -> Histories:
-    grouped: Histories = defaultdict(list)
+def _add(
+    found: Histories, rows: Iterable[Row[Any]], applying: Plans, in_use: Collection[UUID]
+) -> None:
     for row in rows:
-        grouped[row.database_id].append(_candidate(row, applying, row.backup_id in in_use))
-    return grouped
+        found[row.database_id].append(_candidate(row, applying, row.backup_id in in_use))
 
 
 def _candidate(row: Row[Any], applying: Plans, in_use: bool) -> Candidate:
@@ -180,7 +184,7 @@ def _candidate(row: Row[Any], applying: Plans, in_use: bool) -> Candidate:
     )
 
 
-def _holds(stored: Sequence[Any]) -> list[Hold]:
+def _holds(stored: Sequence[Any] | None) -> list[Hold]:
     return msgspec.convert(stored, list[Hold]) if stored else []
 
 
