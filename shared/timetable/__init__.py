@@ -1,0 +1,1 @@
+"""When schedules are due: pure; the scheduler acts on it, the gateway foretells by it."""
