@@ -13,6 +13,7 @@ import msgspec
 
 from services.launcher.installation import SERVICES
 from shared.bus.connection import BusSettings
+from shared.metrics import MetricsSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,7 +71,7 @@ def settings_table() -> str:
     readers: dict[str, list[str]] = {}
     defaults: dict[str, str] = {}
     for service in SERVICES:
-        kinds = (*_settings_of(service), BusSettings)
+        kinds = (*_settings_of(service), BusSettings, MetricsSettings)
         named = {field.name: field for kind in kinds for field in msgspec.structs.fields(kind)}
         for field in named.values():
             if field.name.removesuffix("_file") in named.keys() - {field.name}:

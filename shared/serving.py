@@ -14,10 +14,11 @@ import msgspec
 import structlog
 import uvloop
 
-from shared import log
+from shared import log, metrics
 from shared.bus import Bus
 from shared.bus.jetstream import BusSettings, connect
 from shared.errors import PlatformError, leaves
+from shared.metrics import MetricsSettings
 from shared.settings import check_all, load
 
 BEAT_EVERY_S = 5.0
@@ -49,7 +50,7 @@ def serve(name: str, work: Work, *settings: type[msgspec.Struct], gate: bool = T
     """
     log.configure(name, level=os.environ.get("LOG_LEVEL", "info"))
     try:
-        check_all([BusSettings, *settings], os.environ)
+        check_all([BusSettings, MetricsSettings, *settings], os.environ)
         uvloop.run(_serve(name, work, gate=gate))
     except* PlatformError as errors:
         for error in leaves(errors):
@@ -61,7 +62,11 @@ def serve(name: str, work: Work, *settings: type[msgspec.Struct], gate: bool = T
 
 async def _serve(name: str, work: Work, *, gate: bool) -> None:
     bus_settings = load(BusSettings, os.environ)
-    async with connect(bus_settings, source=name, gate=gate) as bus:
+    metrics.SERVICE.labels(name).set(1)
+    async with (
+        metrics.served(load(MetricsSettings, os.environ)),
+        connect(bus_settings, source=name, gate=gate) as bus,
+    ):
         working = asyncio.create_task(_run(name, bus, work))
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, working.cancel)

@@ -11,6 +11,7 @@ from services.gateway.accounts import Accounts
 from services.gateway.attempts import Attempts
 from services.gateway.links import Links
 from services.gateway.live import Live
+from services.gateway.monitoring import Monitoring
 from services.gateway.passwords import Passwords
 from services.gateway.proofs import Proofs
 from services.gateway.secret_key import SecretKey
@@ -38,6 +39,7 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Accounts
     attempts: Attempts
     live: Live
+    monitoring: Monitoring
     proofs: Proofs
     links: Links
     clock: Callable[[], datetime]
@@ -67,6 +69,7 @@ def wire(
         accounts=Accounts(read_model, vault, secret, sessions),
         attempts=Attempts(),
         live=Live(bus, read_model),
+        monitoring=Monitoring(bus, read_model, clock),
         proofs=Proofs(read_model),
         links=Links(bus.kv("idempotency"), secret, clock),
         clock=clock,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import structlog
@@ -10,6 +11,14 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
+from shared import metrics, trace
+
+UNROUTED = "(none)"
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"})
+QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/metrics"})
+"""Asked by machines, again and again: in the log only where that is asked for."""
+
+_log = structlog.get_logger()
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9_-]{8,64}$")
 STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 HEADERS = {
@@ -40,6 +49,7 @@ class Edge:
         request_id = _request_id(scope)
         state: dict[str, Any] = dict(scope.get("state") or {})
         scope["state"] = {**state, "request_id": request_id}
+        seen = Seen(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -47,10 +57,61 @@ class Edge:
                 missing = [pair for pair in self._headers if pair[0] not in given]
                 extra = [*missing, (b"x-request-id", request_id.encode())]
                 message["headers"] = [*message["headers"], *extra]
+                seen.answered(message["status"])
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, send_with_headers)
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            trace.within(trace.begun(_traceparent(scope))),
+        ):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            finally:
+                seen.log()
+
+
+class Seen:
+    """One request, as metrics and the log have it.
+
+    Never its path or query, which hold what the caller likes, but the route that it found.
+    """
+
+    def __init__(self, scope: Any) -> None:
+        self._scope, self._began_s = scope, time.perf_counter()
+        self._status, self._seconds = 0, 0.0
+
+    def answered(self, status: int) -> None:
+        """The answer begins: a stream may go on for hours, which is not how long anybody waits."""
+        self._status, self._seconds = status, time.perf_counter() - self._began_s
+        metrics.REQUESTS.labels(self._method, self._route, status).inc()
+        metrics.REQUEST_SECONDS.labels(self._method, self._route).observe(self._seconds)
+
+    def log(self) -> None:
+        """One line for each request."""
+        caller = self._scope["state"].get("caller")
+        say = _log.debug if self._route in QUIET else _log.info
+        say(
+            "request",
+            method=self._method,
+            route=self._route,
+            status=self._status,
+            ms=round(self._seconds * 1000, 1),
+            actor=caller.actor if caller else "",
+        )
+
+    @property
+    def _method(self) -> str:
+        method = str(self._scope["method"])
+        return method if method in METHODS else "other"
+
+    @property
+    def _route(self) -> str:
+        return str(self._scope.get("path_template") or UNROUTED)
+
+
+def _traceparent(scope: Any) -> str:
+    given: bytes = dict(scope["headers"]).get(b"traceparent", b"")
+    return given.decode("ascii", "replace")
 
 
 def _request_id(scope: Any) -> str:

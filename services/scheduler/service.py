@@ -21,6 +21,7 @@ from services.scheduler.orders import Orders
 from services.scheduler.patience import Patience
 from services.scheduler.state import Run, State
 from services.scheduler.workers import Workers
+from shared import trace
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
 from shared.bus.lease import led
@@ -197,7 +198,8 @@ class Scheduler:
 
     async def _act(self, run: Run, action: Callable[[Run], Awaitable[None]]) -> None:
         try:
-            await action(run)
+            with trace.continued(await self._state.headers(run.requested_seq)):
+                await action(run)
             self._wake.set()
         except PlatformError as error:
             if not error.retryable or self._patience.failed(run, error, self._clock.monotonic_s()):

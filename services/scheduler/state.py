@@ -83,6 +83,9 @@ class State(Protocol):
     async def request(self, seq: int) -> Request | None:
         """The request that stands at this sequence of the log."""
 
+    async def headers(self, seq: int) -> Mapping[str, str]:
+        """The headers of the event that stands at this sequence of the log."""
+
     async def server(self, server_id: UUID) -> ServerSetting | None:
         """The server, unless it was removed."""
 
@@ -127,6 +130,10 @@ class ReadModelState:
         row = await self._read_model.one(query)
         message = decode(row.data) if row else None
         return message if isinstance(message, Request) else None
+
+    async def headers(self, seq: int) -> Mapping[str, str]:
+        row = await self._read_model.one(select(event_log.c.headers).where(event_log.c.seq == seq))
+        return msgspec.json.decode(row.headers, type=dict[str, str]) if row else {}
 
     async def server(self, server_id: UUID) -> ServerSetting | None:
         row = await self._read_model.one(select(servers).where(servers.c.id == str(server_id)))

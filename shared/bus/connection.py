@@ -19,6 +19,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from shared import metrics
 from shared.bus.errors import NoAnswerError
 from shared.bus.link import Link
 from shared.ending import ended
@@ -118,6 +119,7 @@ class Connection:
 
     async def _use(self, link: Link) -> None:
         self._tries = 0
+        metrics.CONNECTS.inc()
         for tell in self.on_link:
             await tell(link)
         self._link = link
@@ -130,6 +132,7 @@ class Connection:
     def _drop(self, link: Link) -> None:
         self._found.clear()
         self._link = None
+        metrics.LOSSES.inc()
         for tell in self.on_loss:
             tell()
         link.lose()

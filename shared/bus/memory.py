@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from shared import metrics, trace
 from shared.bus import memory_work
 from shared.bus.base import (
     COMMANDS,
@@ -71,6 +72,7 @@ class MemoryBus:
         stored = self._stored(message)
         if expect is not None and stream.last(expect.subject or stored.subject) != expect.seq:
             return _found_or_conflict(stream, stored, expect.seq)
+        metrics.said(message)
         return stream.append(stored)
 
     async def append_all(self, drafts: Sequence[Draft]) -> Appended:
@@ -83,6 +85,8 @@ class MemoryBus:
                 return _found_or_conflict(stream, batch[-1], 0)
         if (seq := stream.find(batch[-1], after_seq=0)) is not None:
             return Appended(seq, already=True)
+        for draft in drafts:
+            metrics.said(draft.message)
         return [stream.append(stored) for stored in batch][-1]
 
     async def keep(self, stream: str, subject: str, data: bytes, *, key: str) -> int:
@@ -170,7 +174,11 @@ class MemoryBus:
             return False
 
     def _stored(self, message: Fact | Setting | Order | Output) -> Stored:
-        return Stored(message.subject, wire.headers(message, self.source), wire.encode(message))
+        return Stored(
+            message.subject,
+            wire.headers(message, self.source) | trace.headers(),
+            wire.encode(message),
+        )
 
 
 def _found_or_conflict(stream: MemoryStream, stored: Stored, after_seq: int) -> Appended:

@@ -10,6 +10,7 @@ import msgspec
 from nats.js.api import PubAck
 from nats.js.errors import APIError
 
+from shared import metrics, trace
 from shared.bus.base import COMMANDS, EVENTS, Appended, Draft, Expect, WrongSequenceError
 from shared.bus.connection import Connection
 from shared.bus.errors import BusRefusedError, ConsumerGoneError, NoAnswerError
@@ -19,7 +20,7 @@ from shared.bus.reading import Reader, from_seq
 from shared.bus.subjects import checked_headers, checked_subject, stream_of
 from shared.errors import UnavailableError
 from shared.messages import wire
-from shared.messages.base import Fact, Order, Output, Setting
+from shared.messages.base import Fact, Message, Order, Output, Setting
 
 WITHIN_S = 20.0
 """How long an append tries before it says that it does not know."""
@@ -40,7 +41,7 @@ class Raw(msgspec.Struct, frozen=True):
 
 def raw(message: Fact | Setting | Order | Output, source: str) -> Raw:
     """The message in bytes; raises InvalidInputError where its subject or a header is unsafe."""
-    headers = checked_headers(wire.headers(message, source))
+    headers = checked_headers(wire.headers(message, source) | trace.headers())
     return Raw(checked_subject(message.subject), headers, wire.encode(message))
 
 
@@ -68,7 +69,7 @@ class Publisher:
         one = raw(message, self._source)
         stream = stream_of(one.subject)
         gated = self._gate if stream == EVENTS else None
-        return await self.store(stream, one, expect, gated)
+        return _counted(await self.store(stream, one, expect, gated), message)
 
     async def store(
         self, stream: str, one: Raw, expect: Expect | None = None, gate: Gate | None = None
@@ -88,7 +89,8 @@ class Publisher:
         async def publish(link: Link) -> PubAck:
             return await _publish_batch(link, [_with(one, more) for one, more in batch])
 
-        return await self._landed(EVENTS, batch[-1][0], 0, publish, self._gate)
+        landed = await self._landed(EVENTS, batch[-1][0], 0, publish, self._gate)
+        return _counted(landed, *(draft.message for draft in drafts))
 
     async def _landed(
         self,
@@ -138,6 +140,13 @@ class Publisher:
             if _id(delivery.headers) == wanted:
                 return delivery.seq
         return None
+
+
+def _counted(landed: Appended, *messages: Message) -> Appended:
+    if not landed.already:
+        for message in messages:
+            metrics.said(message)
+    return landed
 
 
 def _id(headers: dict[str, str]) -> str | None:

@@ -8,6 +8,7 @@ from enum import Enum
 import msgspec
 import structlog
 
+from shared import metrics, trace
 from shared.bus.base import Delivery, Handler, LeaveDelivery
 from shared.errors import PlatformError
 
@@ -49,7 +50,17 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 async def handled(delivery: Delivery, handler: Handler, pace: Redelivery) -> Verdict:
-    """Run the handler and judge; never raises but CancelledError."""
+    """Run the handler and judge; never raises but CancelledError.
+
+    What the handler says and logs belongs to the trace of the delivery.
+    """
+    with trace.continued(delivery.headers):
+        verdict = await _judged(delivery, handler, pace)
+    metrics.HANDLED.labels(verdict.end.value).inc()
+    return verdict
+
+
+async def _judged(delivery: Delivery, handler: Handler, pace: Redelivery) -> Verdict:
     try:
         await handler(delivery)
     except LeaveDelivery:

@@ -10,6 +10,7 @@ from services.gateway.routes import (
     downloads,
     events,
     holds,
+    metrics,
     plugins,
     policies,
     policy_previews,
@@ -43,5 +44,6 @@ API = [
     *audit.ROUTES,
     *audit_export.ROUTES,
     *events.ROUTES,
+    *metrics.ROUTES,
 ]
-OUTSIDE = system.ROUTES
+OUTSIDE = [*system.ROUTES, *metrics.OUTSIDE]

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
@@ -66,6 +67,13 @@ backups = Table(
     Index("backups_by_database", "database_id", "requested_at"),
     Index("backups_by_server", "server_id", "requested_at", "id"),
     Index("backups_by_status", "status", "requested_at", "id"),
+    # What objectives and metrics ask for each database: when the last good data was taken.
+    Index(
+        "backups_good",
+        "database_id",
+        literal_column("coalesce(started_at, completed_at)"),
+        postgresql_where=literal_column("status = 'completed' AND proof <> 'corrupt'"),
+    ),
     Index("backups_by_schedule", "schedule_id", "database_id"),
 )
 backup_metadata = Table(

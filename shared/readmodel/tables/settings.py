@@ -87,6 +87,15 @@ blackouts = settings_table(
     Column("minutes", Integer, nullable=False),
     Column("enabled", Boolean, nullable=False),
 )
+objectives = settings_table(
+    "objectives",
+    Column("name", Text, nullable=False),
+    Column("rpo_s", BigInteger, nullable=False),
+    Column("rto_s", BigInteger),
+    Column("database_ids", JSONB, nullable=False),
+    Column("group_ids", JSONB, nullable=False),
+    Column("tags", JSONB, nullable=False),
+)
 commands = settings_table(
     "commands",
     Column("name", Text, nullable=False),

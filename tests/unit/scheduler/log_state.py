@@ -86,6 +86,9 @@ class LogState:
         message = self._log.messages[seq - 1].message
         return message if isinstance(message, Request) else None
 
+    async def headers(self, seq: int) -> Mapping[str, str]:
+        return self._log.messages[seq - 1].headers
+
     async def server(self, server_id: UUID) -> ServerSetting | None:
         return self.servers.get(server_id)
 

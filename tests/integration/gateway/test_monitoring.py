@@ -1,0 +1,120 @@
+"""What the gateway tells of the whole installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared import trace
+from shared.bus.base import EVENTS
+from shared.messages.facts import BackupRequested
+from tests.integration.gateway.platform import Gateway, Platform
+from tests.integration.gateway.test_backups import completed
+from tests.support.openmetrics import samples
+
+CANARY = "canary-5b1f"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+async def wish(gateway: Gateway, tmp_path: Path) -> dict[str, Any]:
+    """The body that asks for a backup of a registered server's database."""
+    server = await gateway.add_server()
+    store = await gateway.add_store(tmp_path)
+    database = {"server_id": server["id"], "endpoint": "main", "name": "shop"}
+    return {"database": database, "store_id": store["id"]}
+
+
+async def scraped(gateway: Gateway, path: str = "/metrics") -> dict[str, float]:
+    answer = await gateway.client.get(path)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert CANARY not in answer.text
+    return samples(answer.content)
+
+
+async def test_a_scrape_tells_of_queue_backups_stores_and_the_log(
+    gateway: Gateway, wish: dict[str, Any]
+) -> None:
+    done = (await gateway.call("POST", "/backups", wish)).json()
+    await completed(gateway, done["id"])
+    waiting = (await gateway.call("POST", "/backups", wish)).json()
+
+    seen = await scraped(gateway)
+
+    assert waiting["status"] == "requested"
+    assert seen['holdfast_runs_open{kind="backup",pool="core",status="requested"}'] == 1
+    assert seen["holdfast_databases"] == 1
+    assert seen["holdfast_databases_without_backup"] == 0
+    (age,) = [value for name, value in seen.items() if name.startswith("holdfast_backup_age_sec")]
+    assert age >= 0
+    (stored,) = [value for name, value in seen.items() if name.startswith("holdfast_store_bytes")]
+    assert stored > 0
+    assert seen["holdfast_projection_lag_events"] == 0
+    assert seen['holdfast_servers{health="unknown"}'] == 1
+    assert await scraped(gateway, "/api/v1/metrics")
+
+
+async def test_a_projection_that_stands_still_is_seen_to(
+    gateway: Gateway, platform: Platform
+) -> None:
+    platform.projecting.clear()
+    answer = await gateway.call("POST", "/policies", {"name": "week", "keep_last": 7})
+
+    assert answer.status_code == 202
+    lag, seconds = await gateway.deps.monitoring.lag()
+    assert lag >= 1
+    assert seconds > 0
+    platform.projecting.set()
+
+
+async def test_metrics_are_for_whoever_may_read_them(gateway: Gateway) -> None:
+    del gateway.client.headers["authorization"]
+
+    assert (await gateway.client.get("/metrics")).status_code == 401
+
+
+async def test_requests_are_counted_by_the_route_that_they_found_and_nothing_they_said(
+    gateway: Gateway,
+) -> None:
+    for number in range(50):
+        await gateway.call("GET", f"/servers/{UUID(int=number)}")
+        await gateway.client.get(f"/{CANARY}/{number}?token={CANARY}")
+
+    seen = await scraped(gateway)
+
+    counted = {name: value for name, value in seen.items() if name.startswith("holdfast_http_req")}
+    assert [name for name in counted if "server_id" in name and 'status="404"' in name]
+    assert [name for name in counted if "(none)" in name]
+    assert not [name for name in counted if str(UUID(int=1)) in name]
+
+
+async def test_each_request_is_one_line_without_its_path_or_query(gateway: Gateway) -> None:
+    """Abuse case 3: what a caller writes into an address reaches no log."""
+    with capture_logs() as lines:
+        await gateway.call("GET", f"/servers?name={CANARY}")
+        await gateway.client.get(f"/{CANARY}")
+
+    first, second = [line for line in lines if line["event"] == "request"]
+    assert (first["method"], first["status"]) == ("GET", 400) or first["status"] == 200
+    assert first["route"].startswith("/api/v1/servers")
+    assert first["actor"]
+    assert second["route"] == "(none)"
+    assert CANARY not in str(lines)
+
+
+async def test_a_request_and_what_it_causes_are_one_trace(
+    gateway: Gateway, platform: Platform, wish: dict[str, Any]
+) -> None:
+    await gateway.call("POST", "/backups", wish, traceparent=TRACEPARENT)
+
+    (said,) = [
+        delivery
+        for delivery in platform.server.stream(EVENTS).messages
+        if isinstance(delivery.message, BackupRequested)
+    ]
+    assert said.headers[trace.HEADER][:36] == TRACEPARENT[:36]
