@@ -193,9 +193,9 @@ class Monitoring:
 
 
 def _last_good() -> Any:
-    """When the data of a database's last good backup was taken: as its first attempt began."""
+    """When the data of a database's last good backup was taken."""
     return (
-        select(func.max(func.coalesce(backups.c.started_at, backups.c.completed_at)))
+        select(func.max(backups.c.taken_at))
         .where(
             backups.c.database_id == databases.c.id,
             backups.c.status == "completed",

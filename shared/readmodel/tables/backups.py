@@ -71,7 +71,7 @@ backups = Table(
     Index(
         "backups_good",
         "database_id",
-        literal_column("coalesce(started_at, completed_at)"),
+        "taken_at",
         postgresql_where=literal_column("status = 'completed' AND proof <> 'corrupt'"),
     ),
     Index("backups_by_schedule", "schedule_id", "database_id"),

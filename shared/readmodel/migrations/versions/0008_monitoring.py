@@ -19,7 +19,7 @@ def upgrade() -> None:
     op.create_index(
         "backups_good",
         "backups",
-        ["database_id", sa.text("coalesce(started_at, completed_at)")],
+        ["database_id", "taken_at"],
         postgresql_where=sa.text("status = 'completed' AND proof <> 'corrupt'"),
     )
     op.create_table(
