@@ -46,6 +46,9 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
 class History(Protocol):
     """What retention decides on; every method raises UnavailableError while it cannot look."""
 
+    async def position(self) -> int:
+        """The last event that is part of the answers."""
+
     async def at_least(self, seq: int) -> None:
         """Wait until the event `seq` is part of the answers; raises NotProjectedError."""
 
@@ -67,6 +70,9 @@ class ReadModelHistory:
 
     def __init__(self, read_model: ReadModel) -> None:
         self._read_model = read_model
+
+    async def position(self) -> int:
+        return await self._read_model.position()
 
     async def at_least(self, seq: int) -> None:
         await self._read_model.at_least(seq)
@@ -120,8 +126,15 @@ def _touched_by_setting(message: AnyMessage) -> Touched | None:
         case ScheduleSetting():
             return Touched(schedule_id=message.key)
         case DatabaseSetting():
-            return Touched(database_id=UUID(message.key))
+            return _touched_database(message.key)
         case SettingRemoved(of="schedule"):  # its backups fall under their databases' policies
             return Touched(schedule_id=message.key)
         case _:
             return None
+
+
+def _touched_database(key: str) -> Touched | None:
+    try:
+        return Touched(database_id=UUID(key))
+    except ValueError:
+        return None  # nobody's database: ids of databases are UUIDs

@@ -54,6 +54,8 @@ class Retention:
     def __init__(self, bus: Bus, history: History, clock: Callable[[], datetime] = now) -> None:
         self._bus, self._history, self._clock = bus, history, clock
         self._agenda = Agenda()
+        # Up to which event a database was judged: a backlog of events is not judged one by one.
+        self._judged_seq: dict[UUID, int] = {}
 
     async def listen(self) -> None:
         """Judge everything once, then whatever an event touches or time brings, for ever."""
@@ -69,7 +71,9 @@ class Retention:
         touched = touched_by(message)
         if touched is not None:
             await self._history.at_least(delivery.seq)
-            for some in batches(await self._history.databases(touched), {}):
+            found = await self._history.databases(touched)
+            new = [one for one in found if self._judged_seq.get(one, 0) < delivery.seq]
+            for some in batches(new, {}):
                 await self.judge(some, cause=message.id)
 
     async def _keep_time(self, sizes: dict[UUID, int]) -> None:
@@ -85,13 +89,15 @@ class Retention:
 
     async def judge(self, database_ids: Sequence[UUID], *, cause: UUID | None) -> None:
         """Say of each copy that no policy keeps, once, that it expired."""
-        audited = await self._history.audited()  # before the look, so that it covers what is seen
+        # Asked before the look: what they say is part of what is seen then.
+        audited, seq = await self._history.audited(), await self._history.position()
         at = self._clock()
         histories = await self._history.of(database_ids)
         judgements = await asyncio.to_thread(_judged, histories, at)
         for database_id, judgement in judgements.items():
             settled = await self._expire(database_id, judgement, audited, at, cause)
             self._agenda.put(database_id, judgement.holds_until if settled else at + SOON)
+            self._judged_seq[database_id] = seq
 
     async def _expire(
         self,
