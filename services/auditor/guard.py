@@ -92,7 +92,8 @@ class Guard:
                 await self._compare()
                 every = self._check_every_s if self._trusted.is_set() else AGAIN_S
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._called.wait(), every)
+                    async with asyncio.timeout(every):
+                        await self._called.wait()
 
     async def _compare(self) -> None:
         doubt = self._next_doubt
@@ -130,7 +131,8 @@ class Guard:
     async def _scrub_often(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._scrub_due.wait(), self._scrub_every_s)
+                async with asyncio.timeout(self._scrub_every_s):
+                    await self._scrub_due.wait()
             self._scrub_due.clear()
             await self._trusted.wait()
             doubt = self._next_doubt

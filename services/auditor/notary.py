@@ -53,8 +53,10 @@ class Notary:
         while True:
             await self._sign()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._new.wait(), self._every_s)
-                await asyncio.wait_for(self._urgent.wait(), min(SOON_S, self._every_s))
+                async with asyncio.timeout(self._every_s):
+                    await self._new.wait()
+                async with asyncio.timeout(min(SOON_S, self._every_s)):
+                    await self._urgent.wait()
 
     async def _sign(self) -> None:
         self._new.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from rich.console import Console
@@ -66,10 +66,11 @@ async def _moments(client: Client, run_id: str) -> AsyncGenerator[Told | None, N
     listening = asyncio.create_task(listen())
     try:
         while True:
-            try:
-                yield await asyncio.wait_for(queue.get(), LOOK_EVERY_S)
-            except TimeoutError:
-                yield None
+            event = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    event = await queue.get()
+            yield event
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)

@@ -68,7 +68,8 @@ class HealthService:
                 with suppress(UnavailableError):  # the next look judges the same
                     await self.look()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._wake.wait()
 
     async def begin(self) -> None:
         """Start the time of grace, from what was last said."""

@@ -43,4 +43,5 @@ class Agenda:
             until = (min(self._due.values()) - now).total_seconds()
             pause_s = min(max(until, 0.0), pause_s)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._changed.wait()

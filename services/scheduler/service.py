@@ -119,7 +119,8 @@ class Scheduler:
             with suppress(UnavailableError):  # the next look finds the same
                 pause_s = await self.look(group)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
 
     async def look(self, group: asyncio.TaskGroup) -> float:
         """Begin whatever the open runs call for; returns the seconds until the next look."""

@@ -85,7 +85,8 @@ class Connection:
         """The living link; raises NoAnswerError when there is none in time."""
         while self._link is None or self._link.lost.is_set():
             try:
-                await asyncio.wait_for(self._found.wait(), within_s)
+                async with asyncio.timeout(within_s):
+                    await self._found.wait()
             except TimeoutError:
                 raise NoAnswerError("NATS is not reachable") from None
         return self._link
@@ -127,7 +128,8 @@ class Connection:
         # The callbacks of nats-py come late when closing hangs on a half-open socket.
         while not link.lost.is_set() and link.client.is_connected:
             with suppress(TimeoutError):
-                await asyncio.wait_for(link.lost.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await link.lost.wait()
 
     def _drop(self, link: Link) -> None:
         self._found.clear()
@@ -195,4 +197,5 @@ _background: set[asyncio.Future[Any]] = set()
 
 async def _closed(client: Client) -> None:
     with suppress(Exception):  # whatever closing a dead client says, nobody can use it
-        await asyncio.wait_for(client.close(), CONNECT_WITHIN_S)
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            await client.close()

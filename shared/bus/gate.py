@@ -66,7 +66,8 @@ class Gate:
         if self._open.is_set():
             return
         try:
-            await asyncio.wait_for(self._open.wait(), PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                await self._open.wait()
         except TimeoutError:
             raise closed() from None
 

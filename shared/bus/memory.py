@@ -147,7 +147,8 @@ class MemoryBus:
         answerer = self.server.answerers.get(subject)
         try:
             if answerer is not None:
-                answer = await asyncio.wait_for(answerer(data), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    answer = await answerer(data)
                 if answer is not None:
                     return answer
         except TimeoutError:

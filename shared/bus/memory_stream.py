@@ -46,7 +46,8 @@ class Changed:
         """Return once `number` exceeds `than`, or the time is over."""
         while self.number <= than:
             try:
-                await asyncio.wait_for(self._event.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self._event.wait()
             except TimeoutError:
                 return
 

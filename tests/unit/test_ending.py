@@ -8,6 +8,7 @@ import pytest
 
 from shared.bus.lease import held
 from shared.bus.memory import MemoryBus
+from shared.bus.memory_stream import Changed
 from shared.ending import ended
 
 
@@ -62,3 +63,19 @@ async def test_whoever_is_cancelled_while_giving_a_lease_back_ends(steps: int) -
     async with asyncio.timeout(5):
         await asyncio.wait({working})
     assert working.cancelled()
+
+
+async def test_who_waits_ends_when_cancelled_just_as_something_comes() -> None:
+    changed = Changed()
+
+    async def waiting() -> None:
+        await changed.wait_for_more(0, timeout_s=60)
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(waiting())
+    await asyncio.sleep(0.01)
+    changed.grow(1)
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({task})
+    assert task.cancelled()

@@ -120,7 +120,8 @@ class LocalProcess:
     async def exited(self) -> Exit:
         status = await self._process.wait()
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._reading), _ERRORS_WAIT_S)
+            async with asyncio.timeout(_ERRORS_WAIT_S):
+                await asyncio.shield(self._reading)
         if self._feeding is not None:
             await self._fed(well=status == 0)
         errors = self._lines.tail()

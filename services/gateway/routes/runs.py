@@ -162,7 +162,8 @@ async def _lines(deps: Dependencies, run_id: UUID) -> AsyncIterator[bytes]:
     deliveries = aiter(deps.bus.follow(LOGS, after_seq=0, filters=(subject,)))
     while newest:
         try:
-            delivery = await asyncio.wait_for(anext(deliveries), SILENCE_S)
+            async with asyncio.timeout(SILENCE_S):
+                delivery = await anext(deliveries)
         except (TimeoutError, StopAsyncIteration):
             return
         yield delivery.data + b"\n"
