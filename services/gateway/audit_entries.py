@@ -65,19 +65,19 @@ async def found_entries(
 ) -> Page[AuditEntry]:
     """A page of what matches, the newest first."""
     query = select(audit_logs).where(search.condition())
-    return await listed(deps, query, _window(limit, cursor), entry_of)
+    return await listed(deps, query, newest_first(limit, cursor), entry_of)
 
 
 async def from_address(
     deps: Dependencies, search: Search, address: Address, limit: int, cursor: str | None
 ) -> Page[AuditEntry]:
     """A page of the entries that came from an address: each candidate's is opened and compared."""
-    window = _window(READ_AT_ONCE, cursor)
+    window = newest_first(READ_AT_ONCE, cursor)
     query = _with_event().where(search.condition(), _may_hold_address())
     if cursor is not None:
         query = query.where(behind(deps, window, cursor))
     rows = await deps.read_model.rows(query.order_by(audit_logs.c.n.desc()).limit(READ_AT_ONCE))
-    told = await asyncio.gather(*(_address(deps, _said(row.data)) for row in rows))
+    told = await asyncio.gather(*(_address(deps, said_by(row.data)) for row in rows))
     items: list[AuditEntry] = []
     for row, said in zip(rows, told, strict=True):
         if said is not None and _same(said, address):
@@ -91,7 +91,7 @@ async def from_address(
 async def detail_of(deps: Dependencies, row: Row[Any], *, personal: bool) -> AuditDetail:
     """An entry with what its event says; `personal`: the address, too."""
     event = await deps.read_model.one(_with_event().where(audit_logs.c.n == row.n))
-    said = _said(event.data) if event is not None else {}
+    said = said_by(event.data) if event is not None else {}
     before, previous = await _before(deps, row)
     shown = {} if row.object.startswith("claim/") else without_sealed(said)
     return AuditDetail(
@@ -115,7 +115,7 @@ async def _before(deps: Dependencies, row: Row[Any]) -> tuple[dict[str, Any] | N
         return None, None
     query = versions_of(row.object).where(audit_logs.c.n < row.n)
     found = await deps.read_model.one(query.order_by(audit_logs.c.n.desc()).limit(1))
-    return (_said(found.data), found.n) if found is not None else (None, None)
+    return (said_by(found.data), found.n) if found is not None else (None, None)
 
 
 def _is_setting(row: Row[Any]) -> bool:
@@ -130,7 +130,8 @@ def _may_hold_address() -> ColumnElement[bool]:
     return or_(*(audit_logs.c.action.like(pattern) for pattern in ADDRESSED))
 
 
-def _window(limit: int, cursor: str | None) -> Window:
+def newest_first(limit: int, cursor: str | None) -> Window:
+    """A page of audit entries by number, descending."""
     return Window(
         column=audit_logs.c.n,
         id_column=audit_logs.c.seq,
@@ -141,7 +142,7 @@ def _window(limit: int, cursor: str | None) -> Window:
     )
 
 
-def _said(data: bytes) -> dict[str, Any]:
+def said_by(data: bytes) -> dict[str, Any]:
     """What an event's body says; nothing where it is no JSON object."""
     try:
         said = msgspec.json.decode(data)

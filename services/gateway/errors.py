@@ -41,6 +41,14 @@ class SecretRequiredError(InvalidFieldsError):
     default_fix = "send the secret together with the changed settings"
 
 
+class ErasedSecretError(InvalidFieldsError):
+    """An earlier version holds a secret whose key was erased: it cannot come back."""
+
+    code = "setting.secret_erased"
+    status = HTTPStatus.CONFLICT
+    default_fix = "replace the setting instead, and enter the named secrets again"
+
+
 class NameTakenError(ConflictError):
     """Another thing of the same noun has this name."""
 

@@ -72,7 +72,7 @@ def _components() -> dict[str, Any]:
 
 
 def _options(app: Litestar) -> dict[str, dict[str, Any]]:
-    """What each route says of itself: `right`, `streams`, `later`, `problems`."""
+    """What each route says of itself: `right`, `streams`, `later`, `if_match`, `problems`."""
     return {
         str(handler.operation_id): handler.opt
         for route in app.routes
@@ -120,6 +120,10 @@ def _complete_by_route(operation: dict[str, Any], options: dict[str, Any]) -> No
     if media_types := options.get("streams"):
         text = {"schema": {"type": "string"}}
         answers["200"]["content"] = dict.fromkeys(media_types, text)
+    if options.get("if_match"):
+        _header(operation, "If-Match", required=True)
+        answers |= {"412": _problem("Not the current version"), "202": _accepted()}
+        answers["428"] = _problem("If-Match is missing")
     if options.get("later"):
         answers["202"] = _accepted()
     for status, description in options.get("problems", {}).items():

@@ -180,8 +180,9 @@ class Bus(Protocol):
         Their headers say why and where from (`shared.bus.deadletters`).
         """
 
-    async def replay(self, durable: str) -> int:
-        """Hand every waiting dead letter of `durable` to its handler again; returns how many.
+    async def replay(self, durable: str, *, letter: int | None = None) -> int:
+        """Hand every waiting dead letter of `durable` (or the one with this sequence in DLQ) to its
+        handler again; returns how many.
 
         Whoever runs `work` for the durable takes them beside its stream, as if from the original
         place with tries from 1. One that fails again becomes a new dead letter.

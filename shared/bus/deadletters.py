@@ -79,5 +79,10 @@ def waiting(standing: Iterable[Delivery], durable: str) -> list[Delivery]:
     return list(letters.values())
 
 
+def chosen(letters: list[Delivery], letter: int | None) -> list[Delivery]:
+    """All of them, or only the one with this sequence."""
+    return [one for one in letters if letter in (None, one.seq)]
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:500]

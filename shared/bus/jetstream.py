@@ -26,7 +26,7 @@ from shared.bus.base import (
 from shared.bus.buckets import JetStreamKv
 from shared.bus.connection import BusSettings, Connection
 from shared.bus.consuming import Worker
-from shared.bus.deadletters import retry, waiting
+from shared.bus.deadletters import chosen, retry, waiting
 from shared.bus.errors import NoAnswerError
 from shared.bus.gate import GUARD, Gate
 from shared.bus.link import Link
@@ -133,10 +133,10 @@ class JetStreamBus:
     async def dead_letters(self, durable: str = "*") -> list[Delivery]:
         return waiting(await self._reader.standing(DLQ, ">", from_seq(1)), durable)
 
-    async def replay(self, durable: str) -> int:
-        letters = await self.dead_letters(durable)
-        for letter in letters:
-            again = retry(letter)
+    async def replay(self, durable: str, *, letter: int | None = None) -> int:
+        letters = chosen(await self.dead_letters(durable), letter)
+        for one in letters:
+            again = retry(one)
             await self._publisher.store(DLQ, Raw(again.subject, again.headers, again.data))
         return len(letters)
 

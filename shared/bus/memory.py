@@ -22,7 +22,7 @@ from shared.bus.base import (
     StreamState,
     WrongSequenceError,
 )
-from shared.bus.deadletters import retry, waiting
+from shared.bus.deadletters import chosen, retry, waiting
 from shared.bus.gate import PATIENCE_S, closed, says_ok
 from shared.bus.memory_kv import MemoryKv
 from shared.bus.memory_stream import MemoryStream, Stored
@@ -124,10 +124,10 @@ class MemoryBus:
     async def dead_letters(self, durable: str = "*") -> list[Delivery]:
         return waiting(self.server.stream(DLQ).messages, durable)
 
-    async def replay(self, durable: str) -> int:
-        letters = await self.dead_letters(durable)
-        for letter in letters:
-            again = retry(letter)
+    async def replay(self, durable: str, *, letter: int | None = None) -> int:
+        letters = chosen(await self.dead_letters(durable), letter)
+        for one in letters:
+            again = retry(one)
             self.server.stream(DLQ).append(Stored(again.subject, again.headers, again.data))
         return len(letters)
 

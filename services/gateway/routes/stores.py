@@ -128,8 +128,7 @@ async def replace_store(
     it stay the same. A store that holds backups stays at its place."""
     row = await configured.current(deps, STORE, str(store_id), request)
     setting = await _setting(deps, configured.changing(store_id, caller), data, row)
-    if _place(setting.store) != _place(row.store):
-        await _refuse_held(deps, row.id)
+    await refuse_moved(deps, row, setting.store)
     return await configured.replace(deps, STORE, row, setting, data.name)
 
 
@@ -147,6 +146,12 @@ async def delete_store(
     row = await configured.current(deps, STORE, str(store_id), request)
     await _refuse_held(deps, row.id)
     await configured.remove(deps, STORE, row, caller)
+
+
+async def refuse_moved(deps: Dependencies, row: Row[Any], config: PluginConfig) -> None:
+    """Raise InUseError when `config` is another place than the one that holds backups."""
+    if _place(config) != _place(row.store):
+        await _refuse_held(deps, row.id)
 
 
 def _place(config: PluginConfig) -> list[Any]:

@@ -31,6 +31,8 @@ from shared.messages.facts import (
     BackupCancelled,
     BackupFailed,
     BackupGarbageDeleted,
+    ExecutionFailed,
+    ExecutionRequested,
     RestoreFailed,
     RunCancelRequested,
     RunDispatched,
@@ -516,3 +518,23 @@ async def test_a_store_that_stays_away_fails_the_restore_in_the_end(
 
     (failed,) = world.said(RestoreFailed)
     assert (failed.run_id, failed.problem.code) == (request.run_id, "store.unreachable")
+
+
+async def test_a_command_ends_as_one_that_this_version_cannot_execute(world: World) -> None:
+    asked = ExecutionRequested(
+        execution_id=uuid4(),
+        run_id=uuid4(),
+        command_id="c1",
+        command_version=1,
+        server_id=world.server_id,
+        run_pool="core",
+    )
+    await world.say(asked)
+
+    await world.look()
+    await world.look()
+
+    (failed,) = world.said(ExecutionFailed)
+    assert failed.execution_id == asked.execution_id
+    assert failed.problem.code == "command.not_executable"
+    assert world.said(RunDispatched) == []
