@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from services.scheduler.opening import ReadModelBook
 from services.scheduler.orders import Orders
 from services.scheduler.service import Scheduler
 from services.scheduler.settings import Settings
 from services.scheduler.state import ReadModelState
+from services.scheduler.timekeeper import Timekeeper
 from shared.bus import Bus
 from shared.keys.bucket import BusKeys
 from shared.keys.reading import read_recipient_key
@@ -25,7 +27,10 @@ async def work(bus: Bus) -> None:
     async with read_model(settings.database_url) as reader:
         state = ReadModelState(reader)
         orders = Orders(bus, state, vault, kek)
-        scheduler = Scheduler(bus, state, orders, pool_limit=settings.pool_limit)
+        timekeeper = Timekeeper(bus, ReadModelBook(reader))
+        scheduler = Scheduler(
+            bus, state, orders, pool_limit=settings.pool_limit, beside=(timekeeper.keep,)
+        )
         await scheduler.listen(replica_name())
 
 

@@ -24,7 +24,7 @@ from services.scheduler.workers import Workers
 from shared import trace
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
-from shared.bus.lease import led
+from shared.bus.lease import Lead, led
 from shared.errors import PlatformError, UnavailableError
 from shared.messages.values import Problem
 
@@ -65,7 +65,7 @@ class Scheduler:
     Events only wake it, so nothing is lost with it: the next one finds the same open runs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an argument per part
         self,
         bus: Bus,
         state: State,
@@ -73,11 +73,12 @@ class Scheduler:
         *,
         pool_limit: int,
         clock: Clock = THE_CLOCK,
+        beside: Sequence[Lead] = (),
     ) -> None:
         self._bus, self._state, self._clock = bus, state, clock
         self._dispatcher = Dispatcher(bus, state, orders, clock)
         self._downloads = Downloads(bus, state, orders, clock)
-        self._pool_limit = pool_limit
+        self._pool_limit, self._beside = pool_limit, beside
         self._wake = asyncio.Event()
         self._seen_seq = 0
         self._busy: dict[UUID, Run] = {}
@@ -97,6 +98,8 @@ class Scheduler:
             group.create_task(self._answer_downloads())
             group.create_task(self._hear())
             group.create_task(self._workers.hear_dead_letters())
+            for work in self._beside:
+                group.create_task(work())
             await self._look_for_ever(group)
 
     async def on_event(self, delivery: Delivery) -> None:

@@ -33,6 +33,7 @@ def said(kind: str, types: str, pools: tuple[str, ...] = ("core",)) -> set[str]:
 NOUNS = (
     *("platform", "user", "server", "store", "policy"),
     *("database", "channel", "rule", "claim", "command"),
+    *("schedule", "blackout"),
 )
 ATTEMPTS = "attempted completed failed cancelled"
 MAY_SAY: dict[str, set[str]] = {
@@ -53,6 +54,7 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "backup: download_granted download_refused")
     | said("evt", "restore: attempted failed cancelled")
     | said("evt", "execution: failed")
+    | said("evt", "schedule: warned")
     | said("evt", "server: tested discovered")
     | said("cmd", "backup: run", POOLS)
     | said("cmd", "restore: run", POOLS)

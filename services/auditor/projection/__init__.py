@@ -11,6 +11,7 @@ from services.auditor.projection import (
     others,
     restores,
     runs,
+    schedules,
     servers,
     settings,
 )
@@ -24,6 +25,7 @@ PROJECTIONS: Projections = {
     **restores.PROJECTIONS,
     **executions.PROJECTIONS,
     **runs.PROJECTIONS,
+    **schedules.PROJECTIONS,
     **servers.PROJECTIONS,
     **settings.PROJECTIONS,
     **others.PROJECTIONS,

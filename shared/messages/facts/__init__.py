@@ -67,6 +67,9 @@ from shared.messages.facts.runs import (
     RunCancelRequested,
     RunDispatched,
 )
+from shared.messages.facts.schedules import (
+    ScheduleWarned,
+)
 from shared.messages.facts.servers import (
     ServerDiscovered,
     ServerDiscoveryRequested,
@@ -110,6 +113,7 @@ AnyFact: TypeAlias = (
     | ExecutionFailed
     | RunDispatched
     | RunCancelRequested
+    | ScheduleWarned
     | ServerTestRequested
     | ServerTested
     | ServerDiscoveryRequested

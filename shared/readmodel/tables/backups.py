@@ -64,6 +64,7 @@ backups = Table(
     Column("slot", when),
     Column("version", BigInteger, nullable=False),
     Index("backups_by_time", "requested_at", "id"),
+    Index("backups_by_slot", "schedule_id", "slot"),
     Index("backups_by_database", "database_id", "requested_at"),
     Index("backups_by_server", "server_id", "requested_at", "id"),
     Index("backups_by_status", "status", "requested_at", "id"),

@@ -78,6 +78,8 @@ schedules = settings_table(
     Column("missed", Text, nullable=False),
     Column("missed_within_s", Integer, nullable=False),
     Column("paused", Boolean, nullable=False),
+    # What the scheduler said last of it; null while all is well.
+    Column("problem", JSONB),
 )
 blackouts = settings_table(
     "blackouts",

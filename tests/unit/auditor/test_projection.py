@@ -229,7 +229,7 @@ def _example(kind: type[Message]) -> Message:
         **{key: [] for key in ("tables", "endpoints", "facts", "targets", "holds")},
         **({"kind": "hold"} if "Held" in kind.__name__ or "Released" in kind.__name__ else {}),
         "seconds": 1.0,
-        "started_at": "2026-01-01T00:00:00Z",
+        **dict.fromkeys(("started_at", "slot"), "2026-01-01T00:00:00Z"),
         "problem": {"code": "c", "cause": "d"},
         "archive": msgspec.to_builtins(completed(backup_requested()).archive),
         "health": "healthy",

@@ -1,0 +1,262 @@
+"""The timetable: every schedule with its next slot, and what of it is due. Pure, in memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import count
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from shared.messages.settings import BlackoutSetting, ScheduleSetting
+from shared.messages.values import DatabaseRef, Problem
+from shared.timetable.blackouts import Blackout, closed_by, free_from
+from shared.timetable.cron import Cron, parsed
+from shared.timetable.missed import GRACE, Missed, still_due
+from shared.timetable.slots import between, slots, starts_at, zone_of
+
+MOMENT = timedelta(microseconds=1)
+NO_DATABASE = Problem(
+    code="schedule.no_database",
+    cause="no database matches the schedule",
+    fix="name a database, a group or a tag that exists",
+)
+DATABASE_GONE = Problem(
+    code="schedule.database_gone",
+    cause="a database that the schedule names is gone, or its server is",
+    fix="take the database off the schedule, or add its server again",
+)
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """What the timetable needs to know of a server."""
+
+    pool: str
+    endpoints: frozenset[str]
+    group_ids: frozenset[str]
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup that is due: of this database, for this slot of this schedule."""
+
+    schedule: ScheduleSetting
+    slot: datetime
+    database: DatabaseRef
+    pool: str
+
+
+class Warned(msgspec.Struct, frozen=True, kw_only=True):
+    """What is newly wrong with a schedule, or None when it is all well again."""
+
+    schedule_id: str
+    slot: datetime
+    problem: Problem | None
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """One schedule: its slots after `since` are still to be considered.
+
+    `done` are the databases whose backups of the slot `last` were requested before this began.
+    """
+
+    setting: ScheduleSetting
+    cron: Cron
+    zone: ZoneInfo
+    missed: Missed
+    named: frozenset[UUID]
+    since: datetime
+    last: datetime | None = None
+    done: frozenset[UUID] = frozenset()
+    generation: int = 0
+
+
+class Timetable:
+    """Settings go in, what is due comes out; it never says the same twice by itself."""
+
+    def __init__(self) -> None:
+        self._plans: dict[str, Plan] = {}
+        self._blackouts: dict[str, Blackout] = {}
+        self._hosts: dict[UUID, Host] = {}
+        self._databases: dict[UUID, DatabaseRef] = {}
+        self._tagged: dict[str, set[UUID]] = defaultdict(set)
+        self._on_host: dict[UUID, set[UUID]] = defaultdict(set)
+        self._problems: dict[str, Problem | None] = {}
+        self._slots: list[tuple[datetime, int, str]] = []
+        self._starts: list[tuple[datetime, int, int, Start]] = []
+        self._numbers = count(1)
+
+    def put_schedule(
+        self,
+        setting: ScheduleSetting,
+        since: datetime,
+        *,
+        last: datetime | None = None,
+        done: Iterable[UUID] = (),
+    ) -> None:
+        """Take a schedule in its new state; what of the old one has not started is dropped.
+
+        Raises ValueError where the setting cannot be followed.
+        """
+        self.remove_schedule(setting.key)
+        if setting.paused:
+            return
+        if not setting.targets:
+            raise ValueError("the schedule has no store")
+        begin = since if last is None or last < since else last - MOMENT
+        plan = Plan(
+            setting=setting,
+            cron=parsed(setting.cron),
+            zone=zone_of(setting.time_zone),
+            missed=Missed(setting.missed),
+            named=frozenset(UUID(one) for one in setting.database_ids),
+            since=begin,
+            last=last,
+            done=frozenset(done),
+            generation=next(self._numbers),
+        )
+        self._plans[setting.key] = plan
+        self._await_next(plan)
+
+    def remove_schedule(self, key: str) -> None:
+        self._plans.pop(key, None)
+
+    def put_blackout(self, setting: BlackoutSetting) -> None:
+        """Take a window in its new state; raises ValueError where it cannot be followed."""
+        self.remove_blackout(setting.key)
+        if setting.enabled:
+            self._blackouts[setting.key] = Blackout(
+                id=setting.key,
+                cron=parsed(setting.cron),
+                zone=zone_of(setting.time_zone),
+                minutes=setting.minutes,
+            )
+
+    def remove_blackout(self, key: str) -> None:
+        self._blackouts.pop(key, None)
+
+    def put_host(self, server_id: UUID, host: Host) -> None:
+        self._hosts[server_id] = host
+
+    def remove_host(self, server_id: UUID) -> None:
+        self._hosts.pop(server_id, None)
+
+    def put_database(self, database: DatabaseRef) -> None:
+        self._databases[database.id] = database
+        self._on_host[database.server_id].add(database.id)
+
+    def put_tags(self, database_id: UUID, tags: Iterable[str]) -> None:
+        for tagged in self._tagged.values():
+            tagged.discard(database_id)
+        for tag in tags:
+            self._tagged[tag].add(database_id)
+
+    def put_problem(self, key: str, problem: Problem | None) -> None:
+        """Remember what was said last of a schedule."""
+        self._problems[key] = problem
+
+    def next_at(self) -> datetime | None:
+        """When something may be due next."""
+        self._forget_old()
+        heads = [heap[0][0] for heap in (self._slots, self._starts) if heap]
+        return min(heads) if heads else None
+
+    def due(self, now: datetime) -> tuple[list[Start], list[Warned]]:
+        """What is to start at `now`, the earliest slot first, and what is newly wrong."""
+        warned: list[Warned] = []
+        while self._slots and self._slots[0][0] <= now:
+            _, generation, key = heapq.heappop(self._slots)
+            plan = self._plans.get(key)
+            if plan is not None and plan.generation == generation:
+                warned += self._consider(plan, now)
+        starts = []
+        while self._starts and self._starts[0][0] <= now:
+            _, number, generation, start = heapq.heappop(self._starts)
+            if not self._is_current(start.schedule.key, generation):
+                continue
+            if (free := free_from(now, self._closing(start.schedule))) > now:
+                heapq.heappush(self._starts, (free, number, generation, start))
+            else:
+                starts.append(start)
+        return sorted(starts, key=lambda start: start.slot), warned
+
+    def _matching(self, plan: Plan) -> list[tuple[DatabaseRef, str]]:
+        """The databases of a schedule that can be reached, each once, with their pools."""
+        ids, groups = set(plan.named), set(plan.setting.group_ids)
+        for tag in plan.setting.tags:
+            ids |= self._tagged.get(tag, set())
+        for server_id, host in self._hosts.items() if groups else ():
+            if host.group_ids & groups:
+                ids |= self._on_host.get(server_id, set())
+        found = []
+        for database_id in sorted(ids):
+            database = self._databases.get(database_id)
+            host_of = self._hosts.get(database.server_id) if database else None
+            if database and host_of and database.endpoint in host_of.endpoints:
+                found.append((database, host_of.pool))
+        return found
+
+    def _consider(self, plan: Plan, now: datetime) -> list[Warned]:
+        """Give every slot that passed its starts, then wait for the next one."""
+        setting, windows = plan.setting, self._closing(plan.setting)
+        if (free := free_from(now, windows)) > now:
+            heapq.heappush(self._slots, (free, plan.generation, setting.key))
+            return []
+        oldest = now - max(GRACE, timedelta(seconds=setting.missed_within_s))
+        passed = between(plan.cron, plan.zone, max(plan.since, oldest - MOMENT), now)
+        if plan.missed is Missed.SKIP:
+            passed = [slot for slot in passed if not closed_by(slot, windows)]
+        plan.since = now
+        self._await_next(plan)
+        due = still_due(passed, now, plan.missed, setting.missed_within_s)
+        if not due:
+            return []
+        matching = self._matching(plan)
+        for slot in due:
+            self._give(plan, slot, matching)
+        return self._judged(plan, due[-1], matching)
+
+    def _give(self, plan: Plan, slot: datetime, matching: list[tuple[DatabaseRef, str]]) -> None:
+        done = plan.done if slot == plan.last else frozenset()
+        for database, pool in matching:
+            if database.id in done:
+                continue
+            start = Start(schedule=plan.setting, slot=slot, database=database, pool=pool)
+            at = starts_at(slot, plan.setting.jitter_s, plan.setting.key, database.id)
+            heapq.heappush(self._starts, (at, next(self._numbers), plan.generation, start))
+
+    def _judged(
+        self, plan: Plan, slot: datetime, matching: list[tuple[DatabaseRef, str]]
+    ) -> list[Warned]:
+        key, problem = plan.setting.key, None
+        if not matching:
+            problem = NO_DATABASE
+        elif plan.named - {database.id for database, _ in matching}:
+            problem = DATABASE_GONE
+        if problem == self._problems.get(key):
+            return []
+        return [Warned(schedule_id=key, slot=slot, problem=problem)]
+
+    def _closing(self, setting: ScheduleSetting) -> list[Blackout]:
+        known = (self._blackouts.get(one) for one in setting.blackout_ids)
+        return [one for one in known if one is not None]
+
+    def _await_next(self, plan: Plan) -> None:
+        following = next(slots(plan.cron, plan.zone, plan.since), None)
+        if following is not None:
+            heapq.heappush(self._slots, (following, plan.generation, plan.setting.key))
+
+    def _is_current(self, key: str, generation: int) -> bool:
+        plan = self._plans.get(key)
+        return plan is not None and plan.generation == generation
+
+    def _forget_old(self) -> None:
+        while self._slots and not self._is_current(self._slots[0][2], self._slots[0][1]):
+            heapq.heappop(self._slots)
+        while self._starts and not self._is_current(
+            self._starts[0][3].schedule.key, self._starts[0][2]
+        ):
+            heapq.heappop(self._starts)

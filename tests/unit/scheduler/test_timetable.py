@@ -1,0 +1,229 @@
+"""The timetable: what is due, once, however often and from whatever moment one looks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.scheduler.timekeeper import requested
+from services.scheduler.timetable import (
+    DATABASE_GONE,
+    NO_DATABASE,
+    Host,
+    Start,
+    Timetable,
+)
+from shared.messages.settings import BlackoutSetting, ScheduleSetting
+from shared.messages.settings.schedules import ScheduleTarget
+from shared.messages.values import DatabaseRef
+
+MIDNIGHT = datetime(2026, 6, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SERVER = UUID(int=7)
+SHOP = DatabaseRef(server_id=SERVER, endpoint="main", name="shop")
+BLOG = DatabaseRef(server_id=SERVER, endpoint="main", name="blog")
+
+
+def schedule(**changes: Any) -> ScheduleSetting:
+    fields: dict[str, Any] = {
+        "key": "nightly",
+        "name": "nightly",
+        "cron": "0 2 * * *",
+        "database_ids": [str(SHOP.id)],
+        "targets": [ScheduleTarget(store_id="main")],
+    }
+    return ScheduleSetting(**fields | changes)
+
+
+def timetable(*groups: str) -> Timetable:
+    table = Timetable()
+    host = Host(pool="core", endpoints=frozenset({"main"}), group_ids=frozenset(groups))
+    table.put_host(SERVER, host)
+    table.put_database(SHOP)
+    table.put_database(BLOG)
+    return table
+
+
+def names(starts: list[Start]) -> list[str]:
+    return [f"{start.database.name} {start.slot:%d %H:%M}" for start in starts]
+
+
+def test_a_slot_is_due_when_its_time_has_come_and_never_again() -> None:
+    table = timetable()
+    table.put_schedule(schedule(), MIDNIGHT)
+
+    assert table.next_at() == MIDNIGHT + 2 * HOUR
+    assert table.due(MIDNIGHT + HOUR) == ([], [])
+    assert names(table.due(MIDNIGHT + 2 * HOUR)[0]) == ["shop 01 02:00"]
+    assert table.due(MIDNIGHT + 3 * HOUR) == ([], [])
+    assert table.next_at() == MIDNIGHT + 26 * HOUR
+
+
+def test_ids_groups_and_tags_choose_each_database_once() -> None:
+    table = timetable("g1")
+    table.put_tags(SHOP.id, ["gold"])
+    table.put_schedule(schedule(group_ids=["g1"], tags=["gold"]), MIDNIGHT)
+
+    starts, _ = table.due(MIDNIGHT + 2 * HOUR)
+
+    assert sorted(names(starts)) == ["blog 01 02:00", "shop 01 02:00"]
+
+
+def test_a_tag_that_was_taken_off_chooses_its_database_no_longer() -> None:
+    table = timetable()
+    table.put_tags(SHOP.id, ["gold"])
+    table.put_tags(SHOP.id, [])
+    table.put_schedule(schedule(database_ids=[], tags=["gold"]), MIDNIGHT)
+
+    starts, warned = table.due(MIDNIGHT + 2 * HOUR)
+
+    assert starts == []
+    assert [one.problem for one in warned] == [NO_DATABASE]
+
+
+@pytest.mark.parametrize(
+    ("missed", "expected"),
+    [
+        ("skip", []),
+        ("run_once", ["shop 03 02:00"]),
+        ("run_all", ["shop 02 02:00", "shop 03 02:00"]),
+    ],
+)
+def test_after_days_without_a_scheduler_the_policy_says_what_runs(
+    missed: str, expected: list[str]
+) -> None:
+    table = timetable()
+    table.put_schedule(schedule(missed=missed, missed_within_s=2 * 86_400), MIDNIGHT)
+
+    starts, _ = table.due(MIDNIGHT + timedelta(days=2, hours=12))
+
+    assert names(starts) == expected
+
+
+def test_a_successor_requests_only_what_its_predecessor_did_not() -> None:
+    table = timetable("g1")
+    slot = MIDNIGHT + 2 * HOUR
+    table.put_schedule(schedule(group_ids=["g1"]), MIDNIGHT, last=slot, done=[SHOP.id])
+
+    starts, _ = table.due(slot + timedelta(seconds=5))
+
+    assert names(starts) == ["blog 01 02:00"]
+
+
+def test_every_replica_says_the_very_same_of_a_slot() -> None:
+    said = []
+    for moment in (2 * HOUR, 2 * HOUR + timedelta(seconds=50)):
+        table = timetable()
+        table.put_schedule(schedule(), MIDNIGHT)
+        said += [requested(start) for start in table.due(MIDNIGHT + moment)[0]]
+
+    assert said[0].backup_id == said[1].backup_id
+    assert said[0].id == said[1].id
+    assert said[0].run_id == said[1].run_id
+
+
+def test_the_first_target_holds_the_dump_and_the_others_its_copies() -> None:
+    table = timetable()
+    targets = [ScheduleTarget(store_id=name) for name in ("near", "far", "tape")]
+    table.put_schedule(schedule(targets=targets), MIDNIGHT)
+
+    (start,), _ = table.due(MIDNIGHT + 2 * HOUR)
+
+    assert requested(start).store_id == "near"
+    assert requested(start).further_store_ids == ["far", "tape"]
+
+
+def test_a_paused_schedule_starts_nothing_and_a_resumed_one_not_what_the_pause_held_up() -> None:
+    table = timetable()
+    table.put_schedule(schedule(), MIDNIGHT)
+    table.put_schedule(schedule(paused=True), MIDNIGHT + HOUR)
+    assert table.due(MIDNIGHT + 3 * HOUR) == ([], [])
+
+    table.put_schedule(schedule(), MIDNIGHT + 4 * HOUR)
+
+    assert table.due(MIDNIGHT + 5 * HOUR) == ([], [])
+    assert names(table.due(MIDNIGHT + 26 * HOUR)[0]) == ["shop 02 02:00"]
+
+
+def test_jitter_holds_up_a_start_and_a_change_meanwhile_takes_it_back() -> None:
+    table = timetable("g1")
+    table.put_schedule(schedule(group_ids=["g1"], jitter_s=3600), MIDNIGHT)
+    slot = MIDNIGHT + 2 * HOUR
+
+    first, _ = table.due(slot)
+    later = table.next_at()
+
+    assert first == []
+    assert later is not None
+    assert slot < later <= slot + HOUR
+    assert len(table.due(later)[0]) == 1
+    table.put_schedule(schedule(paused=True), later)
+    assert table.due(slot + HOUR) == ([], [])
+
+
+@pytest.mark.parametrize(("missed", "runs"), [("run_once", 1), ("run_all", 1), ("skip", 0)])
+def test_in_a_blackout_nothing_starts_and_its_end_counts_as_missed(missed: str, runs: int) -> None:
+    table = timetable()
+    table.put_blackout(BlackoutSetting(key="b", name="b", cron="30 1 * * *", minutes=60))
+    table.put_schedule(schedule(blackout_ids=["b"], missed=missed), MIDNIGHT)
+
+    assert table.due(MIDNIGHT + 2 * HOUR) == ([], [])
+    assert table.next_at() == MIDNIGHT + 2.5 * HOUR
+    assert len(table.due(MIDNIGHT + 2.5 * HOUR)[0]) == runs
+    assert table.next_at() == MIDNIGHT + 26 * HOUR
+
+
+def test_a_blackout_that_is_switched_off_holds_up_nothing() -> None:
+    table = timetable()
+    off = BlackoutSetting(key="b", name="b", cron="* * * * *", minutes=60, enabled=False)
+    table.put_blackout(off)
+    table.put_schedule(schedule(blackout_ids=["b"]), MIDNIGHT)
+
+    assert len(table.due(MIDNIGHT + 2 * HOUR)[0]) == 1
+
+
+def test_a_server_that_is_gone_is_warned_of_once_and_again_when_it_is_back() -> None:
+    table = timetable()
+    table.put_schedule(schedule(database_ids=[str(SHOP.id), str(uuid4())]), MIDNIGHT)
+
+    problems = []
+    for day in range(3):
+        starts, warned = table.due(MIDNIGHT + timedelta(days=day, hours=2))
+        assert len(starts) == 1
+        for one in warned:
+            table.put_problem(one.schedule_id, one.problem)
+            problems.append(one.problem)
+    table.put_schedule(schedule(), MIDNIGHT + timedelta(days=3))
+    _, warned = table.due(MIDNIGHT + timedelta(days=3, hours=2))
+
+    assert problems == [DATABASE_GONE]
+    assert [one.problem for one in warned] == [None]
+
+
+def test_a_clock_that_is_set_back_and_forth_makes_no_slot_twice() -> None:
+    table = timetable()
+    table.put_schedule(schedule(cron="0 * * * *", missed="run_all"), MIDNIGHT)
+    seen: list[UUID] = []
+    for hours in (1, 2, 0.5, 2, 5, 3, 4, 6):
+        starts, _ = table.due(MIDNIGHT + hours * HOUR)
+        seen += [requested(start).backup_id for start in starts]
+
+    assert len(seen) == len(set(seen)) == 6
+
+
+@pytest.mark.parametrize(
+    "changes", [{"cron": "x"}, {"time_zone": "Mars"}, {"missed": "x"}, {"targets": []}]
+)
+def test_a_setting_that_cannot_be_followed_is_refused_and_holds_up_no_other(
+    changes: dict[str, Any],
+) -> None:
+    table = timetable()
+    table.put_schedule(schedule(), MIDNIGHT)
+
+    with pytest.raises(ValueError, match=r"\w"):
+        table.put_schedule(schedule(key="bad", **changes), MIDNIGHT)
+
+    assert len(table.due(MIDNIGHT + 2 * HOUR)[0]) == 1
