@@ -88,8 +88,8 @@ async def test_three_at_once_request_each_slot_of_a_database_once() -> None:
     async with kept(bus, clock, replicas=3):
         await bus.append(every_minute())
 
-        async def all_three() -> list[BackupRequested]:
-            return said(bus, BackupRequested)[2:]
+        def all_three() -> bool:
+            return len(said(bus, BackupRequested)) >= 3
 
         await eventually(all_three)
         await asyncio.sleep(0.05)
@@ -104,15 +104,14 @@ async def test_it_is_warned_once_where_nothing_matches_and_nothing_else_is_said(
     async with kept(bus, clock):
         await bus.append(every_minute(database_ids=[], tags=["none"]))
 
-        async def warned() -> list[ScheduleWarned]:
-            return said(bus, ScheduleWarned)
+        def warned() -> bool:
+            return bool(said(bus, ScheduleWarned))
 
-        (one,) = await eventually(warned)
+        await eventually(warned)
         await bus.append(every_minute(database_ids=[], tags=["none"]))
         await asyncio.sleep(0.05)
 
-    assert one.problem == NO_DATABASE
-    assert len(said(bus, ScheduleWarned)) == 1
+    assert [one.problem for one in said(bus, ScheduleWarned)] == [NO_DATABASE]
     assert said(bus, BackupRequested) == []
 
 
@@ -128,8 +127,8 @@ async def test_a_removed_schedule_a_removed_server_and_a_stranger_s_key_request_
         clock.pass_s(120)
         await bus.append(every_minute(key="other", at=clock.now() - timedelta(minutes=1)))
 
-        async def warned() -> list[ScheduleWarned]:
-            return said(bus, ScheduleWarned)
+        def warned() -> bool:
+            return bool(said(bus, ScheduleWarned))
 
         await eventually(warned)
 
