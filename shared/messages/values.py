@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID, uuid5
 
 import msgspec
@@ -75,6 +75,32 @@ class Health(StrEnum):
     HEALTHY = "healthy"
     DEGRADED = "degraded"
     UNREACHABLE = "unreachable"
+
+
+class Severity(StrEnum):
+    """How much a fact should worry somebody, in rising order."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class QuietHours(msgspec.Struct, frozen=True, kw_only=True):
+    """Each day from `begins` to `ends` (HH:MM in `time_zone`, IANA), over midnight if need be."""
+
+    begins: str
+    ends: str
+    time_zone: str = "UTC"
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True):
+    """One message a day, or a week, at `at` (HH:MM in `time_zone`); `weekday` from 0, a Monday."""
+
+    every: Literal["day", "week"]
+    at: str = "08:00"
+    weekday: int = 0
+    time_zone: str = "UTC"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

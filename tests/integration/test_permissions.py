@@ -32,7 +32,7 @@ def said(kind: str, types: str, pools: tuple[str, ...] = ("core",)) -> set[str]:
 
 NOUNS = (
     *("platform", "user", "server", "store", "policy"),
-    *("database", "channel", "rule", "claim", "command"),
+    *("database", "channel", "rule", "template", "claim", "command"),
     *("schedule", "blackout"),
 )
 ATTEMPTS = "attempted completed failed cancelled"
@@ -45,6 +45,8 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "restore: requested")
     | said("evt", "server: test_requested discovery_requested")
     | said("evt", "run: cancel_requested", POOLS)
+    | said("evt", "channel: test_requested")
+    | said("evt", "redelivery: requested")
     | said("evt", "user: signed_in sign_in_refused signed_out")
     | said("evt", "key: erased")
     | {f"cfg.{noun}.x1" for noun in NOUNS if noun != "platform"}
@@ -71,6 +73,8 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "archive: expired")
     | {"dlq.retention"},
     "notifier": said("evt", "notification: sent failed")
+    | said("evt", "channel: disabled")
+    | {"$KV.notes.x1", "$KV.leases.notifier"}
     | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests", "dlq.scheduler-downloads"}
     | {"dlq.executor-core-backup", "dlq.retention"},
     "auditor": said("evt", "log: repaired")

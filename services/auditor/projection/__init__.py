@@ -8,6 +8,7 @@ from services.auditor.projection import (
     archives,
     backups,
     executions,
+    notifications,
     others,
     restores,
     runs,
@@ -28,6 +29,7 @@ PROJECTIONS: Projections = {
     **schedules.PROJECTIONS,
     **servers.PROJECTIONS,
     **settings.PROJECTIONS,
+    **notifications.PROJECTIONS,
     **others.PROJECTIONS,
 }
 

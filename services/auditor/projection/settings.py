@@ -32,6 +32,7 @@ from shared.messages.settings import (
     ServerSetting,
     SettingRemoved,
     StoreSetting,
+    TemplateSetting,
     UserSetting,
 )
 from shared.readmodel.tables import (
@@ -41,6 +42,7 @@ from shared.readmodel.tables import (
     databases,
     notification_channels,
     notification_rules,
+    notification_templates,
     platform,
     retention_policies,
     schedules,
@@ -62,6 +64,7 @@ TABLES: dict[str, Table] = {
     "blackout": blackouts,
     "channel": notification_channels,
     "rule": notification_rules,
+    "template": notification_templates,
     "command": commands,
 }
 """Noun of the subject -> where its settings stand. Databases are more than their setting."""
@@ -94,6 +97,12 @@ def _as_json(event: PlatformSetting, seq: int) -> Iterator[Change]:
     return _project(event, seq, {"setting": msgspec.to_builtins(_fields(event))})
 
 
+def channel(event: ChannelSetting, seq: int) -> Iterator[Change]:
+    """A changed channel is used again, whatever its receiver said before."""
+    again = {"disabled_at": None, "disabled_problem": None}
+    return _project(event, seq, {**_fields(event), **again})
+
+
 def database(event: DatabaseSetting, seq: int) -> Iterator[Change]:
     yield from _decided(event.key, policy_id=event.policy_id, tags=event.tags, version=seq)
 
@@ -121,8 +130,9 @@ PROJECTIONS: Projections = {
     PolicySetting: _as_columns,
     ScheduleSetting: _as_columns,
     BlackoutSetting: _as_columns,
-    ChannelSetting: _as_columns,
+    ChannelSetting: channel,
     RuleSetting: _as_columns,
+    TemplateSetting: _as_columns,
     CommandSetting: _as_columns,
     ClaimSetting: _as_columns,
     DatabaseSetting: database,

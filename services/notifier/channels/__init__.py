@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import msgspec
 
@@ -16,6 +16,16 @@ AnyChannel: TypeAlias = Slack | Email | Webhook
 _decoder: msgspec.json.Decoder[AnyChannel] = msgspec.json.Decoder(AnyChannel)
 
 
+_for_people: dict[str, bool] = {
+    member.__struct_config__.tag: member.FOR_PEOPLE for member in get_args(AnyChannel)
+}
+
+
+def for_people(kind: str) -> bool:
+    """Whether a channel of the kind is read by people; what is not known is taken for a program."""
+    return _for_people.get(kind, False)
+
+
 def open_channel(config: bytes) -> Channel:
     """The channel a JSON configuration describes; raises ChannelSettingsError."""
     try:
@@ -24,4 +34,4 @@ def open_channel(config: bytes) -> Channel:
         raise ChannelSettingsError(f"the channel's configuration is wrong: {error}") from None
 
 
-__all__ = ["AnyChannel", "Channel", "Email", "Slack", "Webhook", "open_channel"]
+__all__ = ["AnyChannel", "Channel", "Email", "Slack", "Webhook", "for_people", "open_channel"]

@@ -46,8 +46,11 @@ from shared.messages.facts.executions import (
     ExecutionRequested,
 )
 from shared.messages.facts.notifications import (
+    ChannelDisabled,
+    ChannelTestRequested,
     NotificationFailed,
     NotificationSent,
+    RedeliveryRequested,
 )
 from shared.messages.facts.platform import (
     AuditExported,
@@ -123,6 +126,9 @@ AnyFact: TypeAlias = (
     | ServiceCameBack
     | NotificationSent
     | NotificationFailed
+    | ChannelTestRequested
+    | ChannelDisabled
+    | RedeliveryRequested
     | UserSignedIn
     | UserSignInRefused
     | UserSignedOut

@@ -13,6 +13,7 @@ from shared.messages.settings.commands import (
 from shared.messages.settings.notifications import (
     ChannelSetting,
     RuleSetting,
+    TemplateSetting,
 )
 from shared.messages.settings.platform import (
     ClaimSetting,
@@ -46,6 +47,7 @@ AnySetting: TypeAlias = (
     | CommandSetting
     | ChannelSetting
     | RuleSetting
+    | TemplateSetting
     | ClaimSetting
     | SettingRemoved
 )

@@ -87,9 +87,16 @@ notifications = Table(
     Column("channel_id", Text, nullable=False),
     Column("fact_id", UUID(as_uuid=True), nullable=False),
     Column("fact_type", Text, nullable=False),
+    # requested, sent, failed
     Column("status", Text, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("problem", JSONB),
     Column("at", when, nullable=False),
     Column("version", BigInteger, nullable=False),
+    # fact, recovered, digest, test, redelivery
+    Column("purpose", Text, nullable=False, server_default="fact"),
+    Column("facts", Integer, nullable=False, server_default="1"),
+    Column("redelivery_of", UUID(as_uuid=True)),
+    Index("notifications_by_time", "at", "id"),
+    Index("notifications_by_channel", "channel_id", "at"),
 )

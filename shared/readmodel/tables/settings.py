@@ -113,6 +113,9 @@ notification_channels = settings_table(
     Column("name", Text, nullable=False),
     Column("channel", JSONB, nullable=False),
     Column("enabled", Boolean, nullable=False),
+    # When its receiver said that it wants no more, and why we think so.
+    Column("disabled_at", when),
+    Column("disabled_problem", JSONB),
 )
 notification_rules = settings_table(
     "notification_rules",
@@ -120,4 +123,20 @@ notification_rules = settings_table(
     Column("channel_id", Text, nullable=False),
     Column("facts", JSONB, nullable=False),
     Column("enabled", Boolean, nullable=False),
+    Column("min_severity", Text, nullable=False, server_default="info"),
+    Column("environments", JSONB, nullable=False, server_default="[]"),
+    Column("group_ids", JSONB, nullable=False, server_default="[]"),
+    Column("tags", JSONB, nullable=False, server_default="[]"),
+    Column("template_id", Text),
+    Column("repeat_after_s", BigInteger),
+    Column("tell_recovery", Boolean),
+    Column("quiet", JSONB),
+    Column("digest", JSONB),
+)
+notification_templates = settings_table(
+    "notification_templates",
+    Column("name", Text, nullable=False),
+    Column("channel_kind", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
 )

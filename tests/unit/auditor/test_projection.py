@@ -215,9 +215,12 @@ def _example(kind: type[Message]) -> Message:
 
     samples: dict[str, Any] = {
         **dict.fromkeys(("backup_id", "run_id", "restore_id", "server_id"), shop().server_id),
-        **dict.fromkeys(("order_id", "notification_id", "fact_id", "archive_id"), shop().server_id),
+        **dict.fromkeys(
+            ("order_id", "notification_id", "fact_id", "archive_id", "redelivery_id"),
+            shop().server_id,
+        ),
         **dict.fromkeys(("attempt", "bytes_read", "freed_bytes", "raw_bytes", "tries"), 1),
-        **dict.fromkeys(("stored_bytes", "minutes"), 1),
+        **dict.fromkeys(("stored_bytes", "minutes", "version"), 1),
         "execution_id": shop().server_id,
         "command_version": 1,
         **{key: {"key": "k", "token": "t"} for key in ("name", "email", "password_hash")},

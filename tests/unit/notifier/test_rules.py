@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.rules import Listener, Rule, hearers, matches
+from services.notifier.rules import Listener, Rule, matches, subscriptions, wants
 from services.notifier.schedule import DELAYS_S, PATIENCE_S, TRIES, wait_s
-from services.notifier.wording import note
 from shared.keys.sealed import Sealed
-from shared.messages.base import now
+from shared.messages.base import Fact, now
 from shared.messages.facts import (
     BackupCancelled,
     BackupCompleted,
@@ -23,6 +22,16 @@ from shared.messages.facts import (
     UserSignedIn,
 )
 from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
+from shared.notices.about import About
+from shared.notices.wording import event_of, sentence
+
+
+def hearers(listeners: list[Listener], rules: list[Rule], fact: Fact) -> list[Listener]:
+    """The channels that the rules call for `fact`."""
+    found = [one for one in subscriptions(listeners, rules, fact) if wants(one.rule, fact)]
+    called = {one.listener.id for one in found}
+    return [one for one in listeners if one.id in called]
+
 
 SAID_AT = datetime(2026, 1, 2, tzinfo=UTC)
 BEFORE, AFTER = SAID_AT - timedelta(seconds=1), SAID_AT + timedelta(seconds=1)
@@ -115,13 +124,17 @@ def test_a_note_says_what_failed_and_what_to_do() -> None:
     problem = Problem(code="database.missing", cause="no such database", fix="check its name")
     fact = BackupFailed(backup_id=backup_id, run_id=uuid4(), attempt=1, problem=problem)
 
-    made = note(fact, uuid4(), source="/holdfast/test")
+    event = event_of(fact, source="/holdfast/test")
 
-    assert made.text == (f"Backup failed: no such database (check its name). [backup {backup_id}]")
-    assert made.event["type"] == "backup.failed"
-    assert made.event["id"] == str(fact.id)
-    assert made.event["subject"] == str(backup_id)
-    assert made.event["data"]["problem"]["code"] == "database.missing"
+    end = f"failed: no such database (check its name). [backup {backup_id}]"
+    assert sentence(fact) == f"Backup {end}"
+    assert sentence(fact, About(server="shop", database="orders")) == (
+        f"Backup of orders on shop {end}"
+    )
+    assert event["type"] == "backup.failed"
+    assert event["id"] == str(fact.id)
+    assert event["subject"] == str(backup_id)
+    assert event["data"]["problem"]["code"] == "database.missing"
 
 
 def test_a_note_holds_no_token_no_list_and_no_account() -> None:
@@ -148,7 +161,7 @@ def test_a_note_holds_no_token_no_list_and_no_account() -> None:
         actor="account-1",
     )
 
-    data = [note(fact, uuid4(), source="s").event["data"] for fact in (signed_in, completed)]
+    data = [event_of(fact, source="s")["data"] for fact in (signed_in, completed)]
 
     assert data[0] == {"user_id": "u1"}
     assert data[1]["archive"]["stored_bytes"] == 1
@@ -165,4 +178,4 @@ def test_a_request_names_its_database() -> None:
         run_pool="core",
     )
 
-    assert note(fact, uuid4(), source="s").event["data"]["database"]["name"] == "shop"
+    assert event_of(fact, source="s")["data"]["database"]["name"] == "shop"
