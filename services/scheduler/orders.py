@@ -112,7 +112,8 @@ class Orders:
         return sealed_to(public, order, msgspec.structs.replace(secrets, store=opened))
 
     async def _restore(self, public: str, head: dict[str, Any], request: RestoreRequested) -> Order:
-        store_id, prefix, archive = _restorable(await self._state.backup(request.backup_id))
+        backup = await self._state.backup(request.backup_id)
+        store_id, prefix, archive = restorable(backup, request.store_id)
         server = await self._server(request.target.server_id)
         platform = await self._platform()
         secrets = await open_endpoint(self._vault, server, request.target.endpoint)
@@ -140,7 +141,7 @@ class Orders:
 
     async def archive_key(self, backup_id: UUID) -> bytes:
         """The key of a backup's archive; raises as `build` does."""
-        store_id, prefix, _ = _restorable(await self._state.backup(backup_id))
+        store_id, prefix, _ = restorable(await self._state.backup(backup_id))
         config = await open_store_config(self._vault, await self._store(store_id))
         return await self._opened(config, prefix)
 
@@ -179,12 +180,25 @@ class Orders:
         return platform
 
 
-def _restorable(backup: Archived | None) -> tuple[str, str, ArchiveFacts]:
-    """Store, prefix and what is known of a backup; raises NotRestorableError."""
+def restorable(
+    backup: Archived | None, wanted_store: str | None = None
+) -> tuple[str, str, ArchiveFacts]:
+    """Store, prefix and what is known of a backup; raises NotRestorableError.
+
+    Its own store comes first; where it is gone or corrupt there, a good copy takes its place.
+    """
     if backup is None:
         raise NotRestorableError("there is no such backup")
-    if backup.status != "completed" or backup.prefix is None or backup.archive is None:
+    if backup.archive is None:
         raise NotRestorableError(f"the backup is {backup.status}")
-    if backup.proof == "corrupt":
+    places = [] if backup.deletion_wanted else [*backup.copies]
+    if backup.status == "completed" and backup.prefix and backup.proof != "corrupt":
+        places.insert(0, (backup.store_id, backup.prefix))
+    for store_id, prefix in places:
+        if wanted_store in {None, store_id}:
+            return store_id, prefix, backup.archive
+    if backup.status == "completed" and wanted_store in {None, backup.store_id}:
         raise NotRestorableError("the backup was found corrupt in its store")
-    return backup.store_id, backup.prefix, backup.archive
+    if wanted_store is not None:
+        raise NotRestorableError("the backup does not stand whole in this store")
+    raise NotRestorableError(f"the backup is {backup.status}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
@@ -24,6 +24,7 @@ from shared.messages.wire import decode
 from shared.readmodel.configured import platform_of, server_of, store_of
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
+    archives,
     audit_checkpoints,
     audit_logs,
     backup_metadata,
@@ -57,7 +58,10 @@ class Run(Load, frozen=True, kw_only=True):
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
-    """A backup, as a restore needs it; `archive` is None until it was completed."""
+    """A backup, as a restore needs it; `archive` is None until it was completed.
+
+    `copies`: store and prefix of each good copy in a further store.
+    """
 
     status: str
     proof: str
@@ -66,6 +70,8 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     server_id: UUID
     archive: ArchiveFacts | None
+    deletion_wanted: bool = False
+    copies: list[tuple[str, str]] = []
 
 
 class State(Protocol):
@@ -150,7 +156,13 @@ class ReadModelState:
             .where(backups.c.id == backup_id)
         )
         row = await self._read_model.one(query)
-        return _archived(row) if row else None
+        good = select(archives.c.store_id, archives.c.prefix).where(
+            archives.c.backup_id == backup_id,
+            archives.c.status == "stored",
+            archives.c.proof != "corrupt",
+        )
+        copies = await self._read_model.rows(good.order_by(archives.c.stored_at))
+        return _archived(row, copies) if row else None
 
     async def platform(self) -> PlatformSetting | None:
         row = await self._read_model.one(select(platform).where(platform.c.id == "self"))
@@ -187,7 +199,7 @@ def _run(row: Row[Any]) -> Run:
     )
 
 
-def _archived(row: Row[Any]) -> Archived:
+def _archived(row: Row[Any], copies: Sequence[Row[Any]]) -> Archived:
     return Archived(
         status=row.status,
         proof=row.proof,
@@ -196,4 +208,6 @@ def _archived(row: Row[Any]) -> Archived:
         endpoint=row.endpoint,
         server_id=row.server_id,
         archive=msgspec.convert(row.archive, ArchiveFacts) if row.archive else None,
+        deletion_wanted=row.delete_requested_at is not None,
+        copies=[(copy.store_id, copy.prefix) for copy in copies],
     )

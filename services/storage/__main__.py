@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from services.storage.catalogue import ReadModelCatalogue
+from services.storage.copies import ReadModelCopies
 from services.storage.opening import SealedStores
 from services.storage.service import Storage
 from services.storage.settings import Settings
@@ -21,8 +22,9 @@ async def work(bus: Bus) -> None:
     vault = Vault(BusKeys(bus), encryption_keys(settings.encryption_key))
     async with read_model(settings.database_url) as reader:
         stores = SealedStores(bus, vault)
-        catalogue = ReadModelCatalogue(reader)
-        await Storage(bus, catalogue, stores, settings, replica=replica_name()).listen()
+        catalogue, copies = ReadModelCatalogue(reader), ReadModelCopies(reader)
+        service = Storage(bus, catalogue, copies, stores, settings, replica=replica_name())
+        await service.listen()
 
 
 if __name__ == "__main__":

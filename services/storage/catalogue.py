@@ -12,6 +12,7 @@ from sqlalchemy import Row, Select, func, not_, or_, select
 from services.storage.garbage import Attempt
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
+    archives,
     audit_checkpoints,
     backup_attempts,
     backups,
@@ -40,7 +41,7 @@ class Catalogue(Protocol):
         """The last event that a signed checkpoint of the audit log covers."""
 
     async def standing(self, store_id: str) -> set[UUID]:
-        """Backups that completed there and were not deleted since."""
+        """Backups that completed there, or were copied there, and were not deleted since."""
 
     async def corrupt(self, store_id: str) -> list[UUID]:
         """Completed backups that read badly."""
@@ -81,7 +82,10 @@ class ReadModelCatalogue:
         query = select(backups.c.id).where(
             _COMPLETED, backups.c.store_id == store_id, backups.c.status != "deleted"
         )
-        return {row.id for row in await self._read_model.rows(query)}
+        copied = select(archives.c.backup_id).where(
+            archives.c.store_id == store_id, archives.c.status.in_(("stored", "expired"))
+        )
+        return {row.id for row in await self._read_model.rows(query.union_all(copied))}
 
     async def corrupt(self, store_id: str) -> list[UUID]:
         return await self._backups(store_id, {"completed"}, proof="corrupt")

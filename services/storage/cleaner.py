@@ -9,10 +9,11 @@ from uuid import UUID
 import structlog
 
 from services.storage.catalogue import Catalogue
+from services.storage.copies import Copies
 from services.storage.deletion import clear, folder_of
 from services.storage.garbage import Attempt, is_due
 from services.storage.lane import each
-from services.storage.ledger import ACTOR, History, Ledger, following
+from services.storage.ledger import ACTOR, History, Ledger, following, is_proven
 from services.storage.opening import Desk
 from services.storage.scan import Findings, Listing, judged, listed
 from shared.bus import Bus
@@ -35,11 +36,17 @@ _log = structlog.get_logger()
 class Cleaner:
     """Everything it does is safe to repeat: decided on the log, which only grows."""
 
-    def __init__(
-        self, bus: Bus, desk: Desk, catalogue: Catalogue, ledger: Ledger, second_look: timedelta
+    def __init__(  # noqa: PLR0913, PLR0917 - what it works with
+        self,
+        bus: Bus,
+        desk: Desk,
+        catalogue: Catalogue,
+        copies: Copies,
+        ledger: Ledger,
+        second_look: timedelta,
     ) -> None:
         self._bus, self._desk, self._catalogue, self._ledger = bus, desk, catalogue, ledger
-        self._second_look = second_look
+        self._copies, self._second_look = copies, second_look
 
     async def clean(self, seq: int) -> float | None:
         """Delete what is garbage or unwanted by `seq`, or due for another look.
@@ -117,7 +124,8 @@ class Cleaner:
         await self._catalogue.at_least((await self._bus.state(EVENTS)).last_seq)
         backup_ids = {backup_id for backup_id, _ in listing.folders}
         attempts = await self._catalogue.attempts_of(self._desk.store_id, backup_ids)
-        return judged(listing.folders, attempts)
+        copied = await self._copies.folders(self._desk.store_id, backup_ids)
+        return judged([one for one in listing.folders if one[0] not in copied], attempts)
 
     def _report(self, listing: Listing, findings: Findings) -> None:
         if findings.unknown or listing.strangers:
@@ -128,10 +136,3 @@ class Cleaner:
                 examples=[f"{backup_id}/{n}" for backup_id, n in findings.unknown[:3]],
                 objects_elsewhere=listing.strangers,
             )
-
-
-def is_proven(history: History, audited: int) -> bool:
-    """Whether it can be proven for ever who wanted the deletion; what expired, nobody did."""
-    if history.has(BackupExpired):
-        return True
-    return history.seq_of(BackupDeleteRequested) <= audited

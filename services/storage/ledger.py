@@ -82,3 +82,10 @@ def following(kind: type[Kind], cause: BackupFact, purpose: str, **values: Any) 
         backup_id=cause.backup_id,
         **values,
     )
+
+
+def is_proven(history: History, audited: int) -> bool:
+    """Whether it can be proven for ever who wanted the deletion; what expired, nobody did."""
+    if history.has(BackupExpired):
+        return True
+    return history.seq_of(BackupDeleteRequested) <= audited

@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from services.storage.catalogue import Catalogue
 from services.storage.cleaner import Cleaner
+from services.storage.copier import Copier
+from services.storage.copies import Copies
 from services.storage.lane import Lane
 from services.storage.ledger import Ledger
 from services.storage.opening import Desk, Stores
@@ -16,6 +18,7 @@ from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
 from shared.errors import PlatformError
 from shared.messages.facts import BackupAttempted, BackupRequested
+from shared.messages.facts.archives import ArchiveFact
 from shared.messages.facts.backups import BackupFact
 from shared.messages.settings import StoreSetting
 from shared.plugins import announce
@@ -30,6 +33,7 @@ FACTS = (
     "evt.backup.delete_requested.*.>",
     "evt.backup.released.*.>",
 )
+COPIES = ("evt.archive.requested.*.>", "evt.archive.expired.*.>")
 STORES = ("cfg.store.>",)
 
 
@@ -39,10 +43,18 @@ class Storage:
     What there is to do is found in the read model, so a fact that was missed costs time only.
     """
 
-    def __init__(
-        self, bus: Bus, catalogue: Catalogue, stores: Stores, settings: Settings, *, replica: str
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        bus: Bus,
+        catalogue: Catalogue,
+        copies: Copies,
+        stores: Stores,
+        settings: Settings,
+        *,
+        replica: str,
     ) -> None:
         self._bus, self._catalogue, self._stores, self._replica = bus, catalogue, stores, replica
+        self._copies = copies
         self._settings, self._ledger = settings, Ledger(bus, catalogue)
         self._lanes: dict[str, list[Lane]] = {}
 
@@ -54,7 +66,7 @@ class Storage:
             for store_id in await self._catalogue.store_ids():
                 self._open_lanes(group, store_id)
             # Apart, since each reader is allowed one filter, as narrow as its purpose.
-            for filters in (FACTS, STORES):
+            for filters in (FACTS, COPIES, STORES):
                 group.create_task(self._follow(group, position, filters))
 
     async def _follow(
@@ -65,25 +77,28 @@ class Storage:
 
     async def _on_event(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
         try:
-            store_id = await self._store_of(delivery)
+            store_ids = await self._stores_of(delivery)
         except PlatformError:  # whichever it was: the lanes look for themselves
             self._wake(delivery.seq, *self._lanes)
             return
-        if store_id is not None:
+        for store_id in store_ids:
             self._open_lanes(group, store_id)
-            self._wake(delivery.seq, store_id)
+        self._wake(delivery.seq, *store_ids)
 
-    async def _store_of(self, delivery: Delivery) -> str | None:
+    async def _stores_of(self, delivery: Delivery) -> list[str]:
+        """The stores in which there is something to do because of this."""
         message = delivery.message
         if isinstance(message, StoreSetting):
-            return message.key
-        if isinstance(message, BackupAttempted):
-            return message.store_id
+            return [message.key]
+        if isinstance(message, BackupAttempted | ArchiveFact):
+            return [message.store_id]
         if not isinstance(message, BackupFact):
-            return None
+            return []
         requests = await self._bus.last_of(f"evt.backup.requested.*.{message.backup_id}")
         request = requests[-1].message if requests else None
-        return request.store_id if isinstance(request, BackupRequested) else None
+        if not isinstance(request, BackupRequested):
+            return []
+        return [request.store_id, *request.further_store_ids]
 
     def _wake(self, seq: int, *store_ids: str) -> None:
         for store_id in store_ids:
@@ -96,11 +111,13 @@ class Storage:
         desk = Desk(self._bus, self._stores, self._catalogue.standing, store_id, self._replica)
         prover = Prover(desk, self._catalogue, self._ledger)
         second_look = timedelta(seconds=self._settings.second_look_s)
-        cleaner = Cleaner(self._bus, desk, self._catalogue, self._ledger, second_look)
+        cleaner = Cleaner(self._bus, desk, self._catalogue, self._copies, self._ledger, second_look)
+        copier = Copier(self._bus, desk, self._stores, self._catalogue, self._copies, self._ledger)
         every_s, scan_every_s = self._settings.look_every_s, self._settings.scan_every_s
         woken = [
             Lane(f"prove {store_id}", prover.prove, every_s=every_s),
             Lane(f"clean {store_id}", cleaner.clean, every_s=every_s),
+            Lane(f"copy {store_id}", copier.keep, every_s=every_s),
         ]
         self._lanes[store_id] = woken
         seldom = [

@@ -20,12 +20,17 @@ async def read_again(store: Store, folder: str, manifest_sha256: str) -> int:
     ArchiveError when the archive is damaged, another StoreError when the store cannot say.
     """
     try:
-        manifest = await read_small(store, f"{folder}/manifest")
-        body = _body(manifest, manifest_sha256)
+        manifest, body = await manifest_of(store, folder, manifest_sha256)
         await _require_envelope(store, folder)
         return len(manifest) + await _read_objects(store, folder, body)
     except ObjectDamagedError as error:
         raise ObjectChangedError("the store itself says that an object is damaged") from error
+
+
+async def manifest_of(store: Store, folder: str, manifest_sha256: str) -> tuple[bytes, Body]:
+    """The manifest that the backup completed with; raises an ArchiveError for any other."""
+    manifest = await read_small(store, f"{folder}/manifest")
+    return manifest, _body(manifest, manifest_sha256)
 
 
 def _body(manifest: bytes, manifest_sha256: str) -> Body:

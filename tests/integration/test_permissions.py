@@ -68,6 +68,7 @@ MAY_SAY: dict[str, set[str]] = {
     | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.core.x1"}
     | {"$KV.schemas.engine", "$KV.schemas.runner", "dlq.executor-core-backup"},
     "storage": said("evt", "backup: verified corrupted deleted garbage_deleted")
+    | said("evt", "archive: requested replicated failed deleted")
     | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},
     "retention": said("evt", "backup: expired")
     | said("evt", "archive: expired")

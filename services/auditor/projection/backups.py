@@ -63,6 +63,7 @@ def requested(event: BackupRequested, seq: int) -> Iterator[Change]:
         holds=[],
         schedule_id=event.schedule_id,
         slot=event.slot,
+        further_store_ids=event.further_store_ids,
         version=seq,
     )
     yield Change(backups, (event.backup_id,), create(row))
@@ -149,7 +150,13 @@ def expired(event: BackupExpired, seq: int) -> Iterator[Change]:
 
 
 def delete_requested(event: BackupDeleteRequested, seq: int) -> Iterator[Change]:
-    yield _on(event.backup_id, _when(_DELETABLE, {"status": "deleting", "version": seq}))
+    def wish(old: Row | None) -> Row | None:
+        if old is None:
+            return None
+        status = "deleting" if old["status"] in _DELETABLE else old["status"]
+        return old | {"status": status, "delete_requested_at": event.at, "version": seq}
+
+    yield _on(event.backup_id, wish)
 
 
 def deleted(event: BackupDeleted, seq: int) -> Iterator[Change]:

@@ -21,13 +21,17 @@ class RestoreFact(Fact, frozen=True, kw_only=True):
 
 
 class RestoreRequested(RestoreFact, frozen=True, kw_only=True):
-    """Somebody wants a backup restored into a new database. First fact: expects 0."""
+    """Somebody wants a backup restored into a new database. First fact: expects 0.
+
+    `store_id` says from which of its stores; without it from its own, or from a good copy.
+    """
 
     run_id: UUID
     backup_id: UUID
     target: DatabaseRef
     run_pool: Key
     reason: str = ""
+    store_id: str | None = None
 
 
 class RestoreAttempted(RestoreFact, frozen=True, kw_only=True):

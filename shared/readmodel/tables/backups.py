@@ -62,6 +62,8 @@ backups = Table(
     Column("holds", JSONB, nullable=False, server_default="[]"),
     Column("schedule_id", Text),
     Column("slot", when),
+    Column("further_store_ids", JSONB, nullable=False, server_default="[]"),
+    Column("delete_requested_at", when),
     Column("version", BigInteger, nullable=False),
     Index("backups_by_time", "requested_at", "id"),
     Index("backups_by_slot", "schedule_id", "slot"),

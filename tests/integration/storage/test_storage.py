@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 
 from services.auditor.writer import connected
 from services.storage.catalogue import ReadModelCatalogue
+from services.storage.copies import ReadModelCopies
 from services.storage.opening import SealedStores
 from services.storage.service import Storage
 from services.storage.settings import Settings
@@ -52,7 +53,9 @@ async def storing(platform: World, *, second_look_s: float = 3600.0) -> AsyncIte
         bus = await stack.enter_async_context(platform.own_bus("storage"))
         stores = SealedStores(bus, Vault(BusKeys(bus), [KEY]))
         catalogue = ReadModelCatalogue(platform.model)
-        service = Storage(bus, catalogue, stores, settings, replica="r1")
+        service = Storage(
+            bus, catalogue, ReadModelCopies(platform.model), stores, settings, replica="r1"
+        )
         await stack.enter_async_context(running(service.listen()))
         yield
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+from services.storage.copies import Copy, Standing
 from services.storage.garbage import Attempt
 from services.storage.scan import MARKERS
 from shared.archive.keys import SigningKey, WorkerIdentity, certify
@@ -68,8 +69,15 @@ class Said:
 
     SERVER = UUID(int=2)
 
-    def __init__(self, bus: Bus, store_id: str = "s1", backup_id: UUID | None = None) -> None:
-        self._bus, self._store_id = bus, store_id
+    def __init__(
+        self,
+        bus: Bus,
+        store_id: str = "s1",
+        backup_id: UUID | None = None,
+        *,
+        further: Sequence[str] = (),
+    ) -> None:
+        self._bus, self._store_id, self._further = bus, store_id, list(further)
         self.id = backup_id or uuid4()
 
     async def requested(self) -> None:
@@ -81,6 +89,7 @@ class Said:
                 database=database,
                 store_id=self._store_id,
                 run_pool="core",
+                further_store_ids=self._further,
             )
         )
 
@@ -284,6 +293,22 @@ class Folded:
             )
             for one in attempted
         ]
+
+
+class NoCopies:
+    """Nothing stands in a further store, and nothing is to."""
+
+    async def not_asked_for(self, store_id: str) -> list[UUID]:
+        return []
+
+    async def wanted(self, store_id: str) -> list[Copy]:
+        return []
+
+    async def unwanted(self, store_id: str) -> list[Standing]:
+        return []
+
+    async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
+        return set()
 
 
 def _plain(status: str) -> str:

@@ -33,6 +33,7 @@ from shared.stores.local import Local
 from tests.support.waiting import eventually
 from tests.unit.storage.builders import (
     Folded,
+    NoCopies,
     OneStore,
     Said,
     local,
@@ -76,7 +77,7 @@ async def storing(
     )
     catalogue = Folded(bus)
     catalogue.checkpoint = checkpoint
-    storage = Storage(bus, catalogue, stores, settings, replica="r1")
+    storage = Storage(bus, catalogue, NoCopies(), stores, settings, replica="r1")
     working = asyncio.create_task(storage.listen())
     try:
         yield catalogue

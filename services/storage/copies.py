@@ -1,0 +1,172 @@
+"""Which copies of backups a store is to hold, or to lose, as the read model tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, Select, and_, or_, select
+
+from shared.readmodel.reader import ReadModel
+from shared.readmodel.tables import archives, backup_metadata, backups, restores
+
+HELD = ("stored", "expired")
+"""The statuses of an archive whose objects stand in its store."""
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy that is wanted, and where the same archive stands already, best first.
+
+    `folder` is the same in every store: the contents do not depend on the place.
+    """
+
+    archive_id: UUID
+    backup_id: UUID
+    store_id: str
+    folder: str
+    manifest_sha256: str
+    requested_at: datetime
+    sources: list[str]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy that is to go. `wish` says whether somebody asked for the backup's deletion."""
+
+    archive_id: UUID
+    backup_id: UUID
+    folder: str
+    wish: bool
+
+
+class Copies(Protocol):
+    """Where storage looks for copies to make and to remove."""
+
+    async def not_asked_for(self, store_id: str) -> list[UUID]:
+        """Completed backups that are to stand in this store, too, with nothing said of it yet."""
+
+    async def wanted(self, store_id: str) -> list[Copy]:
+        """Copies that were asked for and do not stand yet."""
+
+    async def unwanted(self, store_id: str) -> list[Standing]:
+        """Copies that expired, or whose backup somebody wants deleted, and no restore reads."""
+
+    async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
+        """Those of the backups that have, or may have, a copy in this store."""
+
+
+class ReadModelCopies:
+    """The copies in Postgres."""
+
+    def __init__(self, read_model: ReadModel) -> None:
+        self._read_model = read_model
+
+    async def not_asked_for(self, store_id: str) -> list[UUID]:
+        known = select(archives.c.id).where(
+            archives.c.backup_id == backups.c.id, archives.c.store_id == store_id
+        )
+        query = select(backups.c.id).where(
+            backups.c.status == "completed",
+            backups.c.further_store_ids.contains([store_id]),
+            backups.c.store_id != store_id,
+            ~known.exists(),
+        )
+        return [row.id for row in await self._read_model.rows(query)]
+
+    async def wanted(self, store_id: str) -> list[Copy]:
+        query = (
+            select(
+                archives.c.id,
+                archives.c.backup_id,
+                archives.c.requested_at,
+                backups.c.prefix,
+                backups.c.status,
+                backups.c.proof,
+                backups.c.store_id,
+                backup_metadata.c.archive,
+            )
+            .join(backups, backups.c.id == archives.c.backup_id)
+            .join(backup_metadata, backup_metadata.c.backup_id == archives.c.backup_id)
+            .where(
+                archives.c.store_id == store_id,
+                archives.c.status == "requested",
+                backups.c.delete_requested_at.is_(None),
+            )
+            .order_by(archives.c.requested_at)
+        )
+        rows = await self._read_model.rows(query)
+        beside = await self._beside(store_id, [row.backup_id for row in rows])
+        return [_copy(row, store_id, beside.get(row.backup_id, [])) for row in rows]
+
+    async def _beside(self, store_id: str, backup_ids: list[UUID]) -> dict[UUID, list[str]]:
+        query = select(archives.c.backup_id, archives.c.store_id).where(
+            archives.c.backup_id.in_(backup_ids),
+            archives.c.store_id != store_id,
+            archives.c.status == "stored",
+            archives.c.proof != "corrupt",
+        )
+        found: dict[UUID, list[str]] = {}
+        for row in await self._read_model.rows(query) if backup_ids else ():
+            found.setdefault(row.backup_id, []).append(row.store_id)
+        return found
+
+    async def unwanted(self, store_id: str) -> list[Standing]:
+        reading = select(restores.c.id).where(
+            restores.c.backup_id == archives.c.backup_id,
+            restores.c.status.in_(("requested", "running")),
+        )
+        query = _joined().where(
+            archives.c.store_id == store_id,
+            or_(
+                archives.c.status == "expired",
+                and_(
+                    archives.c.status.in_(("requested", *HELD)),
+                    backups.c.delete_requested_at.is_not(None),
+                ),
+            ),
+            ~reading.exists(),
+        )
+        return [
+            Standing(
+                archive_id=row.id,
+                backup_id=row.backup_id,
+                folder=row.prefix or row.place,
+                wish=row.delete_requested_at is not None,
+            )
+            for row in await self._read_model.rows(query)
+        ]
+
+    async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
+        query = select(archives.c.backup_id).where(
+            archives.c.store_id == store_id, archives.c.backup_id.in_(backup_ids)
+        )
+        return {row.backup_id for row in await self._read_model.rows(query)}
+
+
+def _joined() -> Select[Any]:
+    return (
+        select(
+            archives.c.id,
+            archives.c.backup_id,
+            archives.c.prefix,
+            backups.c.prefix.label("place"),
+            backups.c.delete_requested_at,
+        )
+        .join(backups, backups.c.id == archives.c.backup_id)
+        .order_by(archives.c.requested_at)
+    )
+
+
+def _copy(row: Row[Any], store_id: str, beside: list[str]) -> Copy:
+    own = row.status == "completed" and row.proof != "corrupt"
+    return Copy(
+        archive_id=row.id,
+        backup_id=row.backup_id,
+        store_id=store_id,
+        folder=row.prefix,
+        manifest_sha256=row.archive["manifest_sha256"],
+        requested_at=row.requested_at,
+        sources=[*([row.store_id] if own else []), *beside],
+    )
