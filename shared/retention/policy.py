@@ -75,7 +75,8 @@ def judged(candidates: Iterable[Candidate], now: datetime) -> Judgement:
     masks = _by_policy(ordered, chains.sound, now)
     _guard(ordered, chains.sound, masks)
     for index, one in enumerate(ordered):
-        masks[index] |= _held(one, now)
+        if one.in_use or one.held_until is not None or one.legal_until is not None:
+            masks[index] |= _held(one, now)
     chains.close(masks)
     return Judgement(
         verdicts=[_verdict(*each) for each in zip(ordered, chains.sound, masks, strict=True)],

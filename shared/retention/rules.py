@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import date, datetime, timedelta, tzinfo
-from typing import TypeAlias
+from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 
 from shared.retention.reasons import Reason
-
-Period: TypeAlias = Callable[[date], int]
-"""The number of the day, week, month or year that a local date lies in."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,13 +50,13 @@ class Shelf:
         self._zone, self._places = zone, rules.keep_last
         self._young_since = now - timedelta(seconds=rules.min_age_s)
         self._recent_since = now - timedelta(days=rules.keep_days)
-        counted = (
-            (Reason.DAILY, rules.keep_daily, _day),
-            (Reason.WEEKLY, rules.keep_weekly, _week),
-            (Reason.MONTHLY, rules.keep_monthly, _month),
-            (Reason.YEARLY, rules.keep_yearly, _year),
-        )
-        self._open = [_Calendar(reason, count, of) for reason, count, of in counted if count]
+        counts = (rules.keep_daily, rules.keep_weekly, rules.keep_monthly, rules.keep_yearly)
+        named = (Reason.DAILY, Reason.WEEKLY, Reason.MONTHLY, Reason.YEARLY)
+        self._open = [
+            _Calendar(int(reason), count, which)
+            for which, (reason, count) in enumerate(zip(named, counts, strict=True))
+            if count
+        ]
 
     def reasons(self, taken_at: datetime, *, good: bool) -> int:
         """Which rules keep the next older backup, as a mask.
@@ -82,48 +77,34 @@ class Shelf:
         return mask
 
     def _calendars(self, local: datetime, good: bool) -> int:
+        periods = _periods(local)
         mask, full = 0, False
         for calendar in self._open:
-            if calendar.keeps(local, good):
-                mask |= calendar.reason
-            full |= calendar.is_full
+            period = periods[calendar.which]
+            if period in calendar.seen:
+                continue
+            mask |= calendar.reason
+            if good:
+                calendar.seen.add(period)
+                full |= len(calendar.seen) >= calendar.count
         if full:
-            self._open = [one for one in self._open if not one.is_full]
+            self._open = [one for one in self._open if len(one.seen) < one.count]
         return mask
 
 
 class _Calendar:
-    """Keeps the newest of each of the last N periods that have one."""
+    """Keeps the newest of each of the last `count` periods that have one; `which` of `_periods`."""
 
-    def __init__(self, reason: int, count: int, of: Period) -> None:
-        self.reason, self._count, self._of = reason, count, of
+    __slots__ = ("count", "reason", "seen", "which")
+
+    def __init__(self, reason: int, count: int, which: int) -> None:
+        self.reason, self.count, self.which = reason, count, which
         # A set and not the last one only: where clocks go back over midnight, a day comes twice.
-        self._seen: set[int] = set()
-
-    def keeps(self, local: datetime, good: bool) -> bool:
-        period = self._of(local)
-        if period in self._seen:
-            return False
-        if good:
-            self._seen.add(period)
-        return True
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._seen) >= self._count
+        self.seen: set[int] = set()
 
 
-def _day(local: date) -> int:
-    return local.toordinal()
-
-
-def _week(local: date) -> int:
-    return (local.toordinal() - 1) // 7  # the first day of year 1 was a Monday
-
-
-def _month(local: date) -> int:
-    return local.year * 12 + local.month
-
-
-def _year(local: date) -> int:
-    return local.year
+def _periods(local: datetime) -> tuple[int, int, int, int]:
+    """The numbers of its day, week, month and year."""
+    day, year = local.toordinal(), local.year
+    # The first day of year 1 was a Monday.
+    return day, (day - 1) // 7, year * 12 + local.month, year
