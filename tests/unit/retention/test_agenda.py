@@ -38,13 +38,15 @@ def test_a_later_judgement_replaces_the_time_or_takes_it_away() -> None:
 async def test_it_sleeps_until_the_first_time_or_until_something_is_added() -> None:
     agenda = Agenda()
     agenda.put(ONE, NOW + timedelta(seconds=0.05))
-    await asyncio.wait_for(agenda.sleep(NOW), 20)
+    async with asyncio.timeout(20):
+        await agenda.sleep(NOW)
     agenda.put(ONE, NOW + timedelta(days=9))
     sleeping = asyncio.create_task(agenda.sleep(NOW))
     await asyncio.sleep(0)  # it sleeps by now
     agenda.put(OTHER, NOW)
 
-    await asyncio.wait_for(sleeping, 20)
+    async with asyncio.timeout(20):
+        await sleeping
 
 
 @given(st.dictionaries(st.uuids(), st.integers(1, 3 * AT_ONCE), max_size=12))
