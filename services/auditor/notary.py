@@ -17,7 +17,14 @@ SOON_S = 5.0
 """How long new entries wait for a checkpoint when nothing urgent is among them."""
 
 HIGH_RISK = frozenset(
-    {"restore.requested", "backup.download_requested", "backup.delete_requested", "key.erased"}
+    {
+        "restore.requested",
+        "backup.download_requested",
+        "backup.delete_requested",
+        "key.erased",
+        "user.set",
+        "api_key.set",
+    }
 )
 """Actions that are carried out only after a checkpoint covers them; `key.export_...` too."""
 

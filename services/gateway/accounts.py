@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 from sqlalchemy import Row, select
 
-from services.gateway.callers import Caller
 from services.gateway.secret_key import SecretKey
-from services.gateway.sessions import Sessions
-from services.gateway.tokens import Bearer
-from shared.errors import UnauthenticatedError
 from shared.keys.sealed import Sealed
 from shared.keys.vault import Vault
 from shared.messages.settings import UserSetting
 from shared.messages.values import Grant, Role
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import claims, users
-
-REMEMBERED_S = 2.0
-"""How long a decision about a session is kept: also the longest that a revoked one still works."""
-
-MOST_REMEMBERED = 10_000
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +21,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     email: str
     role: Role
+    grants: list[Grant] = []
     disabled: bool
 
 
@@ -56,12 +46,8 @@ def person_key(user_id: str) -> str:
 class Accounts:
     """Reads accounts; opens what is sealed in them only where it is needed."""
 
-    def __init__(
-        self, read_model: ReadModel, vault: Vault, secret: SecretKey, sessions: Sessions
-    ) -> None:
-        self._read_model, self._vault = read_model, vault
-        self._secret, self._sessions = secret, sessions
-        self._remembered: dict[Bearer, tuple[float, Caller]] = {}
+    def __init__(self, read_model: ReadModel, vault: Vault, secret: SecretKey) -> None:
+        self._read_model, self._vault, self._secret = read_model, vault, secret
 
     def email_claim(self, email: str) -> str:
         """The claim that holds an address: a keyed hash, since addresses are sealed."""
@@ -82,6 +68,7 @@ class Accounts:
             name=await self.opened(row.id, "name", row.name),
             email=await self.opened(row.id, "email", row.email),
             role=Role(row.role),
+            grants=msgspec.convert(row.grants, list[Grant]),
             disabled=row.disabled,
         )
 
@@ -104,43 +91,4 @@ class Accounts:
             password_hash=await seal("password_hash", account.password_hash),
             role=account.role,
             grants=account.grants,
-        )
-
-    async def caller(self, bearer: Bearer) -> Caller:
-        """Who `bearer` is now; raises UnauthenticatedError once signed out or disabled."""
-        at = asyncio.get_running_loop().time()
-        if (known := self._remembered.get(bearer)) is not None and at < known[0]:
-            return known[1]
-        caller = await self._look_up(bearer)
-        if len(self._remembered) >= MOST_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[bearer] = (at + REMEMBERED_S, caller)
-        return caller
-
-    async def again(self, caller: Caller) -> Caller:
-        """Who `caller` is now, looked up anew; raises UnauthenticatedError like `caller`."""
-        self.forget(caller.session_id)
-        now = await self.caller(Bearer(caller.user_id, caller.session_id))
-        return msgspec.structs.replace(now, request_id=caller.request_id)
-
-    def forget(self, session_id: str) -> None:
-        """Make the next request of a session be decided anew."""
-        for bearer in [known for known in self._remembered if known.session_id == session_id]:
-            del self._remembered[bearer]
-
-    async def _look_up(self, bearer: Bearer) -> Caller:
-        if await self._sessions.user_of(bearer.session_id) != bearer.user_id:
-            raise UnauthenticatedError("the session is over")
-        row = await self._read_model.one(
-            select(users.c.role, users.c.disabled, users.c.grants).where(
-                users.c.id == bearer.user_id
-            )
-        )
-        if row is None or row.disabled:
-            raise UnauthenticatedError("the account is disabled or deleted")
-        return Caller(
-            user_id=bearer.user_id,
-            role=Role(row.role),
-            session_id=bearer.session_id,
-            grants=tuple(msgspec.convert(row.grants, list[Grant])),
         )

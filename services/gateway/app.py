@@ -12,6 +12,7 @@ from services.gateway.dependencies import Dependencies
 from services.gateway.edge import Edge
 from services.gateway.injection import caller_of, deps_of
 from services.gateway.openapi import CONFIG
+from services.gateway.peers import listed
 from services.gateway.problems import HANDLERS
 from services.gateway.routes import API, OUTSIDE
 
@@ -21,7 +22,11 @@ LARGEST_BODY_BYTES = 1 << 20
 
 def create_app(deps: Dependencies) -> ASGIApp:
     """The gateway as an ASGI application."""
-    return Edge(create_litestar(deps), secure=deps.settings.secure)
+    return Edge(
+        create_litestar(deps),
+        secure=deps.settings.secure,
+        origins=listed(deps.settings.cors_origins),
+    )
 
 
 def create_litestar(deps: Dependencies | None) -> Litestar:

@@ -8,12 +8,15 @@ from datetime import datetime
 import msgspec
 
 from services.gateway.accounts import Accounts
+from services.gateway.api_keys import Uses
 from services.gateway.attempts import Attempts
+from services.gateway.identities import Identities
 from services.gateway.links import Links
 from services.gateway.live import Live
 from services.gateway.monitoring import Monitoring
 from services.gateway.passwords import Passwords
 from services.gateway.proofs import Proofs
+from services.gateway.rates import Rates
 from services.gateway.secret_key import SecretKey
 from services.gateway.sessions import Sessions
 from services.gateway.settings import Settings
@@ -37,7 +40,10 @@ class Dependencies(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions
     tokens: AccessTokens
     accounts: Accounts
+    identities: Identities
     attempts: Attempts
+    uses: Uses
+    rates: Rates
     live: Live
     monitoring: Monitoring
     proofs: Proofs
@@ -56,7 +62,7 @@ def wire(
 ) -> Dependencies:
     """Everything that follows from the four connections."""
     secret = SecretKey(settings.secret_key)
-    sessions = Sessions(bus.kv("sessions"), clock)
+    sessions = Sessions(bus.kv("sessions"), clock, settings.limits)
     return Dependencies(
         settings=settings,
         bus=bus,
@@ -66,8 +72,11 @@ def wire(
         passwords=Passwords(),
         sessions=sessions,
         tokens=AccessTokens(secret, clock),
-        accounts=Accounts(read_model, vault, secret, sessions),
-        attempts=Attempts(),
+        accounts=Accounts(read_model, vault, secret),
+        identities=Identities(read_model, sessions, clock),
+        attempts=Attempts(bus.kv("attempts"), secret, clock),
+        uses=Uses(bus.kv("key_uses"), clock),
+        rates=Rates(),
         live=Live(bus, read_model),
         monitoring=Monitoring(bus, read_model, clock),
         proofs=Proofs(read_model),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -11,6 +12,8 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
+from services.gateway.rates import Rate
+from services.gateway.sharing import answer_preflight, asks_first, shared_with
 from shared import metrics, trace
 
 UNROUTED = "(none)"
@@ -19,6 +22,8 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/metrics"})
 """Asked by machines, again and again: in the log only where that is asked for."""
 
 _log = structlog.get_logger()
+
+
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9_-]{8,64}$")
 STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 HEADERS = {
@@ -35,8 +40,8 @@ HEADERS = {
 class Edge:
     """Wraps the application, so that no route and no error can forget a header."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, secure: bool, origins: Sequence[str] = ()) -> None:
+        self._app, self._origins = app, frozenset(origins)
         always = dict(HEADERS)
         if secure:
             always["strict-transport-security"] = "max-age=31536000; includeSubDomains"
@@ -48,14 +53,15 @@ class Edge:
             return
         request_id = _request_id(scope)
         state: dict[str, Any] = dict(scope.get("state") or {})
-        scope["state"] = {**state, "request_id": request_id}
-        seen = Seen(scope)
+        scope["state"] = state = {**state, "request_id": request_id}
+        seen, shared = Seen(scope), shared_with(scope, self._origins)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = {name.lower() for name, _ in message["headers"]}
                 missing = [pair for pair in self._headers if pair[0] not in given]
-                extra = [*missing, (b"x-request-id", request_id.encode())]
+                extra = [*missing, *shared, (b"x-request-id", request_id.encode())]
+                extra += _rate(state)
                 message["headers"] = [*message["headers"], *extra]
                 seen.answered(message["status"])
             await send(message)
@@ -65,7 +71,10 @@ class Edge:
             trace.within(trace.begun(_traceparent(scope))),
         ):
             try:
-                await self._app(scope, receive, send_with_headers)
+                if shared and asks_first(scope):
+                    await answer_preflight(send_with_headers)
+                else:
+                    await self._app(scope, receive, send_with_headers)
             finally:
                 seen.log()
 
@@ -118,3 +127,9 @@ def _request_id(scope: Any) -> str:
     """The caller's id when it is harmless in a log, else a new one."""
     given = dict(scope["headers"]).get(b"x-request-id", b"")
     return given.decode() if _REQUEST_ID.match(given) else uuid7().hex
+
+
+def _rate(state: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    """What the caller may still ask; the guard has counted it."""
+    rate: Rate | None = state.get("rate")
+    return [] if rate is None else [(k.encode(), v.encode()) for k, v in rate.headers().items()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import ClassVar
 
 import msgspec
 
@@ -122,12 +121,44 @@ class SessionEndedError(UnauthenticatedError):
 
 
 class TooManyAttemptsError(PlatformError):
-    """Too many failed sign-ins for one account."""
+    """Too many failed sign-ins for one account, or from one address."""
 
     code = "auth.too_many_attempts"
     status = HTTPStatus.TOO_MANY_REQUESTS
     default_fix = "wait some minutes, then try again"
-    retry_after_s: ClassVar[int] = 300
+    retry_after_s: int = 300
+
+
+class TooManyRequestsError(TooManyAttemptsError):
+    """More requests a minute than one account or address may make."""
+
+    code = "rate_limited"
+    default_fix = "wait as long as Retry-After says; ask for less, or follow /events instead"
+
+    def __init__(self, cause: str, *, retry_after_s: int) -> None:
+        super().__init__(cause)
+        self.retry_after_s = retry_after_s
+
+
+class AddressRefusedError(ForbiddenError):
+    """Nobody may use this gateway, or this API key, from the caller's address."""
+
+    code = "auth.address_refused"
+    default_fix = "call from an allowed network; see ALLOWED_ADDRESSES, or the key's addresses"
+
+
+class SessionRequiredError(ForbiddenError):
+    """An API key was used for what only a person may do who signed in."""
+
+    code = "auth.session_required"
+    default_fix = "sign in with a password"
+
+
+class LastAdminError(ConflictError):
+    """Nobody would be left who may administer everything."""
+
+    code = "user.last_admin"
+    default_fix = "make somebody else an administrator of everything first"
 
 
 class ForeignOriginError(ForbiddenError):

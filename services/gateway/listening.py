@@ -6,9 +6,9 @@ import asyncio
 
 import msgspec
 
-from services.gateway.accounts import Accounts
 from services.gateway.callers import Caller
 from services.gateway.grants import covers, everywhere, holds
+from services.gateway.identities import Identities
 from services.gateway.live import LiveEvent
 from services.gateway.rights import OF_SERVERS, Right
 from shared.bus.base import LOGS
@@ -44,8 +44,8 @@ def may_hear(caller: Caller, event: LiveEvent) -> bool:
 class Listener:
     """A caller whose stream is open: it ends with the session, and shrinks with the rights."""
 
-    def __init__(self, accounts: Accounts, caller: Caller, asked: Asked) -> None:
-        self._accounts, self._caller, self._asked = accounts, caller, asked
+    def __init__(self, identities: Identities, caller: Caller, asked: Asked) -> None:
+        self._identities, self._caller, self._asked = identities, caller, asked
         self._look_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
 
     def stirs(self, event: LiveEvent) -> bool:
@@ -64,13 +64,14 @@ class Listener:
         at = asyncio.get_running_loop().time()
         if at >= self._look_at:
             try:
-                self._caller = await self._accounts.again(self._caller)
+                self._caller = await self._identities.again(self._caller)
             except UnauthenticatedError:
                 return False
             self._look_at = at + LOOK_AGAIN_S
         return holds(self._caller, Right.EVENTS_READ)
 
     def _concerns(self, event: LiveEvent) -> bool:
-        if event.noun != "user":
+        if event.noun not in {"user", "api_key"}:
             return False
-        return self._caller.user_id in {event.body.get("key"), event.body.get("user_id")}
+        own = {self._caller.user_id, self._caller.key_id} - {""}
+        return not own.isdisjoint({event.body.get("key"), event.body.get("user_id")})

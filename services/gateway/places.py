@@ -60,6 +60,7 @@ TOPICS: dict[str, Topic] = {
     "service": Topic(right=Right.SYSTEM_READ),
     "platform": Topic(right=Right.SYSTEM_READ),
     "user": Topic(right=Right.USERS_READ),
+    "api_key": Topic(right=Right.API_KEYS_READ),
     "key": Topic(right=Right.USERS_READ),
     "log": Topic(right=Right.AUDIT_READ),
     "audit": Topic(right=Right.AUDIT_READ),

@@ -8,10 +8,12 @@ from shared.messages.values import Grant, Role
 
 
 class Right(StrEnum):
-    """What a route needs. `PUBLIC` needs nobody, `SELF` any account."""
+    """What a route needs. `PUBLIC` needs nobody, `SELF` any account or API key, `PERSON` an account
+    that signed in itself."""
 
     PUBLIC = "public"
     SELF = "self"
+    PERSON = "person"
     PLUGINS_READ = "plugins.read"
     SERVERS_READ = "servers.read"
     SERVERS_TEST = "servers.test"
@@ -55,7 +57,6 @@ class Right(StrEnum):
     USERS_WRITE = "users.write"
     SESSIONS_READ = "sessions.read"
     SESSIONS_REVOKE = "sessions.revoke"
-    API_KEYS_OWN = "api_keys.own"
     API_KEYS_READ = "api_keys.read"
     API_KEYS_REVOKE = "api_keys.revoke"
     AUDIT_READ = "audit.read"
@@ -71,6 +72,7 @@ class Right(StrEnum):
 VIEWING = frozenset(
     {
         Right.SELF,
+        Right.PERSON,
         Right.PLUGINS_READ,
         Right.SERVERS_READ,
         Right.GROUPS_READ,
@@ -86,7 +88,6 @@ VIEWING = frozenset(
         Right.OBJECTIVES_READ,
         Right.EVENTS_READ,
         Right.SEARCH_READ,
-        Right.API_KEYS_OWN,
         Right.SYSTEM_READ,
         Right.METRICS_READ,
     }
@@ -114,6 +115,9 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.ADMIN: frozenset(Right) - {Right.PUBLIC},
 }
 
+OWN = frozenset({Right.SELF, Right.PERSON})
+"""What nobody can be without."""
+
 OF_SERVERS = frozenset(
     right
     for right in Right
@@ -125,6 +129,7 @@ OF_SERVERS = frozenset(
 SHARED = frozenset(
     {
         Right.SELF,
+        Right.PERSON,
         Right.PLUGINS_READ,
         Right.GROUPS_READ,
         Right.STORES_READ,
@@ -133,7 +138,6 @@ SHARED = frozenset(
         Right.COMMANDS_READ,
         Right.EVENTS_READ,
         Right.SEARCH_READ,
-        Right.API_KEYS_OWN,
     }
 )
 """Rights about what all scopes share and need to work: a grant of any scope gives them. All other
@@ -147,7 +151,7 @@ def may(role: Role, right: Right) -> bool:
 
 def gives(grant: Grant, right: Right) -> bool:
     """Whether `grant` has `right` within its scope."""
-    return right is Right.SELF or (may(grant.role, right) and right.value not in grant.without)
+    return right in OWN or (may(grant.role, right) and right.value not in grant.without)
 
 
 def reading(right: Right) -> Right:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from ipaddress import ip_address
 
 import msgspec
 
+from services.gateway.peers import Networks, listed, networks
+from services.gateway.sessions import Limits
 from shared.certificates import CertificateError, check_pair
 from shared.keys.vault import key_faults
 from shared.readmodel.url import database_faults
 
 SHORTEST_SECRET_KEY = 32
+LONGEST_SESSION_S = 30 * 86400
+"""The bucket of sessions forgets after that."""
+
+_ORIGIN = re.compile(r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`encryption_key`: Fernet keys, newest first, comma-separated. `tls_cert` and `tls_key`: PEM,
     the certificate with its chain; where they come from files (`tls_cert_file`, `tls_key_file`), a
-    renewed certificate is taken from there without a restart."""
+    renewed certificate is taken from there without a restart.
+
+    `trusted_proxies`: networks whose X-Forwarded-For is believed. `allowed_addresses`: networks
+    that may call at all (empty: any). `cors_origins`: sites whose pages may use a bearer token.
+    All three are comma-separated. `requests_per_minute`: of one account or key; of one address a
+    third of it without a valid token; 0 is no limit."""
 
     database_url: str
     encryption_key: str
@@ -28,10 +41,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert_file: str = ""
     tls_key_file: str = ""
     behind_proxy: bool = False
+    trusted_proxies: str = ""
+    allowed_addresses: str = ""
+    cors_origins: str = ""
+    session_idle_s: int = 7 * 86400
+    session_longest_s: int = 30 * 86400
+    requests_per_minute: int = 30_000
     admin_token_file: str = ""
 
     def __repr__(self) -> str:
         return f"Settings(gateway_host={self.gateway_host!r}, gateway_port={self.gateway_port})"
+
+    @property
+    def proxies(self) -> Networks:
+        """The peers whose X-Forwarded-For is believed."""
+        return networks(self.trusted_proxies)
+
+    @property
+    def allowed(self) -> Networks:
+        """The networks that may call; empty for all."""
+        return networks(self.allowed_addresses)
+
+    @property
+    def limits(self) -> Limits:
+        """How long sessions live."""
+        return Limits(
+            idle=timedelta(seconds=self.session_idle_s),
+            longest=timedelta(seconds=self.session_longest_s),
+        )
 
     @property
     def tls(self) -> bool:
@@ -57,6 +94,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 f"GATEWAY_HOST {self.gateway_host} would send passwords in clear over the network:"
                 " set TLS_CERT and TLS_KEY, or BEHIND_PROXY=true behind a proxy with TLS"
             )
+        return faults + self._fence_faults()
+
+    def _fence_faults(self) -> list[str]:
+        faults: list[str] = []
+        for name in ("trusted_proxies", "allowed_addresses"):
+            try:
+                networks(getattr(self, name))
+            except ValueError:
+                faults.append(f"{name.upper()} is not a list of networks such as 10.0.0.0/8")
+        if not all(_ORIGIN.match(origin) for origin in listed(self.cors_origins)):
+            faults.append("CORS_ORIGINS: an origin is https://host, without a path")
+        if not 0 < self.session_idle_s <= self.session_longest_s <= LONGEST_SESSION_S:
+            faults.append(
+                "SESSION_IDLE_S is at most SESSION_LONGEST_S, and that at most 2592000 (30 days)"
+            )
+        if self.requests_per_minute < 0:
+            faults.append("REQUESTS_PER_MINUTE is negative")
         return faults
 
 

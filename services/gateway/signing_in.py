@@ -11,9 +11,9 @@ from litestar.datastructures import Cookie
 
 from services.gateway.accounts import Account, person_key
 from services.gateway.appending import land
-from services.gateway.authentication import ACCESS_COOKIE, REFRESH_COOKIE
+from services.gateway.authentication import ACCESS_COOKIE, REFRESH_COOKIE, peer_of
 from services.gateway.dependencies import Dependencies
-from services.gateway.sessions import LONGEST, Opened
+from services.gateway.sessions import Opened
 from services.gateway.tokens import ACCESS_S, Bearer
 from shared.bus import Draft
 from shared.keys.sealed import Sealed
@@ -44,7 +44,7 @@ async def sign_in(
 ) -> Response[SignedIn]:
     """Open a session for an account that has proved itself, and say so in the log."""
     await land(deps, await signing_in(request, deps, account.id))
-    opened = await deps.sessions.open(account.id)
+    opened = await deps.sessions.open(account.id, await address_of(request, deps, account.id))
     return hand_out(deps, opened, account, cookies=cookies)
 
 
@@ -99,7 +99,7 @@ def expired_cookies(deps: Dependencies) -> list[Cookie]:
 
 def _cookies(deps: Dependencies, access: str, refresh: str) -> list[Cookie]:
     secure = deps.settings.secure
-    longest = int(LONGEST.total_seconds())
+    longest = deps.settings.session_longest_s
     return [
         Cookie(
             ACCESS_COOKIE,
@@ -125,9 +125,10 @@ def _cookies(deps: Dependencies, access: str, refresh: str) -> list[Cookie]:
 async def address_of(
     request: Request[Any, Any, Any], deps: Dependencies, user_id: str
 ) -> Sealed | None:
-    """The peer that a request came from, sealed with the person's key."""
-    if request.client is None:
+    """Where the request comes from, sealed with the person's key."""
+    address = peer_of(request)
+    if not address:
         return None
     return await deps.vault.seal(
-        f"evt.user.{user_id}", "address", request.client.host, key_id=person_key(user_id)
+        f"evt.user.{user_id}", "address", address, key_id=person_key(user_id)
     )

@@ -31,7 +31,7 @@ def said(kind: str, types: str, pools: tuple[str, ...] = ("core",)) -> set[str]:
 
 
 NOUNS = (
-    *("platform", "user", "server", "store", "policy"),
+    *("platform", "user", "api_key", "server", "group", "store", "policy"),
     *("database", "channel", "rule", "template", "claim", "command"),
     *("schedule", "blackout"),
 )
@@ -48,9 +48,11 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "channel: test_requested")
     | said("evt", "redelivery: requested")
     | said("evt", "user: signed_in sign_in_refused signed_out")
+    | said("evt", "user: password_changed sessions_ended")
     | said("evt", "key: erased")
     | {f"cfg.{noun}.x1" for noun in NOUNS if noun != "platform"}
-    | {"retry.x1", "$KV.sessions.x1", "$KV.idempotency.x1", "$KV.keys.x1"},
+    | {"retry.x1", "$KV.sessions.x1", "$KV.idempotency.x1", "$KV.keys.x1"}
+    | {"$KV.attempts.x1", "$KV.key_uses.x1"},
     "scheduler": said("evt", "run: dispatched")
     | said("evt", "backup: requested attempted failed cancelled")
     | said("evt", "backup: download_granted download_refused")

@@ -19,6 +19,7 @@ from services.auditor.projection.change import (
 )
 from shared.messages.base import Setting
 from shared.messages.settings import (
+    ApiKeySetting,
     BlackoutSetting,
     ChannelSetting,
     ClaimSetting,
@@ -36,6 +37,7 @@ from shared.messages.settings import (
     UserSetting,
 )
 from shared.readmodel.tables import (
+    api_keys,
     blackouts,
     claims,
     commands,
@@ -56,6 +58,7 @@ TABLES: dict[str, Table] = {
     "platform": platform,
     "claim": claims,
     "user": users,
+    "api_key": api_keys,
     "server": servers,
     "group": server_groups,
     "store": stores,
@@ -70,7 +73,7 @@ TABLES: dict[str, Table] = {
 """Noun of the subject -> where its settings stand. Databases are more than their setting."""
 
 _ENVELOPE = frozenset({"type", "id", "at", "actor", "caused_by", "request_id", "key"})
-_AT_FIRST: dict[str, Row] = {"server": {"health": "unknown"}}
+_AT_FIRST: dict[str, Row] = {"server": {"health": "unknown"}, "user": {"rights_seq": 0}}
 
 
 def _fields(event: Setting) -> Row:
@@ -91,6 +94,23 @@ def _project(event: Setting, seq: int, values: Row) -> Iterator[Change]:
 
 def _as_columns(event: Setting, seq: int) -> Iterator[Change]:
     return _project(event, seq, _fields(event))
+
+
+def user(event: UserSetting, seq: int) -> Iterator[Change]:
+    """An account also keeps what it held before its rights last changed, and when that was."""
+    values, [change] = msgspec.to_builtins(_fields(event)), _as_columns(event, seq)
+
+    def fold(old: Row | None) -> Row | None:
+        row = change.fold(old)
+        if row is not None and old is not None and _held(old) != _held(values):
+            row |= {"rights_seq": seq, "rights_before": _held(old)}
+        return row
+
+    yield Change(users, change.key, fold)
+
+
+def _held(row: Row) -> Row:
+    return {"role": row["role"], "grants": row["grants"]}
 
 
 def _as_json(event: PlatformSetting, seq: int) -> Iterator[Change]:
@@ -123,7 +143,8 @@ def removed(event: SettingRemoved, seq: int) -> Iterator[Change]:
 
 PROJECTIONS: Projections = {
     PlatformSetting: _as_json,
-    UserSetting: _as_columns,
+    UserSetting: user,
+    ApiKeySetting: _as_columns,
     ServerSetting: _as_columns,
     GroupSetting: _as_columns,
     StoreSetting: _as_columns,

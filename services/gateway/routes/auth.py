@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
@@ -10,13 +9,14 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from services.gateway.accounts import Account
-from services.gateway.authentication import REFRESH_COOKIE, refuse_foreign_origin
+from services.gateway.authentication import REFRESH_COOKIE, peer_of, refuse_foreign_origin
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import SessionEndedError, WrongCredentialsError
 from services.gateway.injection import Deps, Who
 from services.gateway.passwords import LONGEST
 from services.gateway.representations import Input
 from services.gateway.rights import Right
+from services.gateway.sessions import named_by
 from services.gateway.signing_in import (
     SignedIn,
     expired_cookies,
@@ -57,12 +57,13 @@ async def login(
     """Sign in with address and password."""
     if data.cookies:
         refuse_foreign_origin(request)
-    claim, at = deps.accounts.email_claim(data.email), asyncio.get_running_loop().time()
-    deps.attempts.admit(claim, at)  # counted before the costly hash, however many ask at once
+    claim = deps.accounts.email_claim(data.email)
+    # Counted before the costly hash, however many ask at once.
+    attempt = await deps.attempts.admit(claim, peer_of(request))
     account = await _proved(data, request, deps)
     if account is None:
         raise WrongCredentialsError("the address or the password is wrong")
-    deps.attempts.succeeded(claim, at)
+    await deps.attempts.succeeded(attempt)
     return await sign_in(request, deps, account, cookies=data.cookies)
 
 
@@ -100,22 +101,26 @@ async def refresh(
     try:
         opened = await deps.sessions.renew(token)
     except SessionEndedError:
-        deps.accounts.forget(token.partition(".")[0])
+        deps.identities.forget(named_by(token)[0])
         raise
     account = await deps.accounts.by_id(opened.user_id)
     if account is None or account.disabled:
-        await deps.sessions.end(opened.session_id)
+        await deps.sessions.end(opened.user_id, opened.session_id)
         raise SessionEndedError("the account is disabled or deleted")
     return hand_out(deps, opened, account, cookies=cookies)
 
 
 @post(
-    "/auth/logout", opt={"right": Right.SELF}, tags=["auth"], operation_id="logout", status_code=204
+    "/auth/logout",
+    opt={"right": Right.PERSON},
+    tags=["auth"],
+    operation_id="logout",
+    status_code=204,
 )
 async def logout(deps: Deps, caller: Who) -> Response[None]:
     """End the session: its access and refresh tokens work no longer."""
-    await deps.sessions.end(caller.session_id)
-    deps.accounts.forget(caller.session_id)
+    await deps.sessions.end(caller.user_id, caller.session_id)
+    deps.identities.forget(caller.user_id)
     await deps.bus.append(
         UserSignedOut(user_id=caller.user_id, actor=caller.actor, request_id=caller.request_id)
     )

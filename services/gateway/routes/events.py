@@ -46,7 +46,7 @@ async def listen(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     """
     cursor = Cursor.read(request.headers.get("last-event-id") or after)
     asked = Asked(frozenset(filter(None, topics.split(","))), run)
-    return ServerSentEvent(_messages(deps, cursor, Listener(deps.accounts, caller, asked)))
+    return ServerSentEvent(_messages(deps, cursor, Listener(deps.identities, caller, asked)))
 
 
 async def _messages(

@@ -22,7 +22,7 @@ from services.gateway.injection import Deps
 from services.gateway.passwords import LONGEST, SHORTEST
 from services.gateway.representations import Input, Name
 from services.gateway.rights import Right
-from services.gateway.signing_in import SignedIn, hand_out, signing_in
+from services.gateway.signing_in import SignedIn, address_of, hand_out, signing_in
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.messages.settings import UserSetting
 from shared.messages.values import Role
@@ -74,7 +74,7 @@ async def set_up(
     account = await _make(data, request, deps)
     with suppress(OSError):  # a read-only mount: the claim alone keeps it from working again
         path.unlink(missing_ok=True)
-    opened = await deps.sessions.open(account.id)
+    opened = await deps.sessions.open(account.id, await address_of(request, deps, account.id))
     return hand_out(deps, opened, account, cookies=data.cookies, status=201)
 
 

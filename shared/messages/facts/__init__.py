@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from shared.messages.facts.accounts import (
     KeyErased,
+    UserPasswordChanged,
+    UserSessionsEnded,
     UserSignedIn,
     UserSignedOut,
     UserSignInRefused,
@@ -132,6 +134,8 @@ AnyFact: TypeAlias = (
     | UserSignedIn
     | UserSignInRefused
     | UserSignedOut
+    | UserPasswordChanged
+    | UserSessionsEnded
     | KeyErased
     | AuditExported
     | LetterRetried

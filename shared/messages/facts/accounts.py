@@ -31,6 +31,18 @@ class UserSignedOut(UserFact, frozen=True, kw_only=True):
     """The session ended by the account's wish."""
 
 
+class UserPasswordChanged(UserFact, frozen=True, kw_only=True):
+    """The account has another password; `reset` when somebody else chose it."""
+
+    reset: bool = False
+
+
+class UserSessionsEnded(UserFact, frozen=True, kw_only=True):
+    """Somebody ended sessions of the account; none named: all of them."""
+
+    session_ids: list[str] = []
+
+
 class KeyFact(Fact, frozen=True, kw_only=True):
     """About one sealing key."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from shared.messages.settings.accounts import (
+    ApiKeySetting,
     UserSetting,
 )
 from shared.messages.settings.commands import (
@@ -37,6 +38,7 @@ from shared.messages.settings.stores import (
 AnySetting: TypeAlias = (
     PlatformSetting
     | UserSetting
+    | ApiKeySetting
     | ServerSetting
     | StoreSetting
     | GroupSetting

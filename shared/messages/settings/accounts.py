@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from shared.keys.sealed import Sealed
-from shared.messages.base import Setting
+from shared.messages.base import Key, Setting
 from shared.messages.values import Grant, Role
 
 
@@ -16,3 +18,19 @@ class UserSetting(Setting, frozen=True, kw_only=True):
     role: Role
     disabled: bool = False
     grants: list[Grant] = []
+
+
+class ApiKeySetting(Setting, frozen=True, kw_only=True):
+    """A key for programs, acting for `user_id`: never with more than that account has now.
+
+    `secret_sha256` is the hash of 256 random bits. `rights` names all it may do; `grants` (none: no
+    further limit) and `addresses` (networks; none: any) limit where.
+    """
+
+    name: str
+    user_id: Key
+    secret_sha256: str
+    rights: list[str]
+    grants: list[Grant] = []
+    addresses: list[str] = []
+    expires_at: datetime | None = None

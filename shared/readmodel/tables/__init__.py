@@ -25,6 +25,7 @@ from shared.readmodel.tables.runs import (
     runs,
 )
 from shared.readmodel.tables.settings import (
+    api_keys,
     blackouts,
     claims,
     commands,
@@ -42,6 +43,7 @@ from shared.readmodel.tables.settings import (
 )
 
 __all__ = [
+    "api_keys",
     "archives",
     "audit_checkpoints",
     "audit_logs",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, DateTime, Index, MetaData, String, Table
 
 metadata = MetaData()
 when = DateTime(timezone=True)
 
 
-def settings_table(name: str, *columns: Column[Any]) -> Table:
+def settings_table(name: str, *columns: Column[Any] | Index) -> Table:
     """A table of settings: `version` is the stream sequence of the last message, and the ETag."""
     return Table(
         name,

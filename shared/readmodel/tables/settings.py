@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Index,
     Integer,
     Text,
 )
@@ -23,6 +24,20 @@ users = settings_table(
     Column("role", Text, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("grants", JSONB, nullable=False, server_default="[]"),
+    # What the account held before its role or grants last changed, and the sequence of that.
+    Column("rights_before", JSONB),
+    Column("rights_seq", BigInteger, nullable=False, server_default="0"),
+)
+api_keys = settings_table(
+    "api_keys",
+    Column("name", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("rights", JSONB, nullable=False),
+    Column("grants", JSONB, nullable=False),
+    Column("addresses", JSONB, nullable=False),
+    Column("expires_at", when),
+    Index("api_keys_by_user", "user_id", "name"),
 )
 servers = settings_table(
     "servers",

@@ -13,7 +13,7 @@ import pytest
 
 from services.gateway.accounts import NewAccount
 from services.gateway.claims import taking
-from services.gateway.sessions import LONGEST
+from services.gateway.sessions import Limits
 from shared.bus import Draft, Expect
 from shared.bus.base import EVENTS
 from shared.bus.gate import GUARD, Guarded
@@ -128,7 +128,7 @@ async def test_signing_out_ends_the_access_token_too(gateway: Gateway) -> None:
 
 async def test_a_session_ends_after_its_longest_time(gateway: Gateway) -> None:
     tokens = await gateway.log_in()
-    later = gateway.deps.clock() + LONGEST
+    later = gateway.deps.clock() + Limits().longest
 
     gateway.deps.sessions._clock = lambda: later
 

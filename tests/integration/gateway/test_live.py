@@ -41,7 +41,7 @@ ALL = hears(ADMIN)
 async def signed_in(gateway: Gateway) -> Caller:
     """The account that the gateway's client is signed in as."""
     token = gateway.client.headers["authorization"].removeprefix("Bearer ")
-    return await gateway.deps.accounts.caller(gateway.deps.tokens.read(token))
+    return await gateway.deps.identities.caller(gateway.deps.tokens.read(token))
 
 
 async def some(live: Live, count: int, after: Cursor | None = None, wanted: Any = ALL) -> list[Any]:
@@ -131,7 +131,7 @@ async def test_a_cursor_that_is_too_old_is_told_to_load_anew(
         messages = _messages(
             restarted.deps,
             Cursor(1, 0),
-            Listener(restarted.deps.accounts, await signed_in(gateway), Asked()),
+            Listener(restarted.deps.identities, await signed_in(gateway), Asked()),
         )
         said = [await anext(messages) for _ in range(2)]
 
@@ -189,7 +189,7 @@ async def test_silence_is_broken_by_a_comment(
     monkeypatch.setattr(live, "QUIET_S", 0.05)
 
     nothing = Asked(frozenset({"nothing"}))
-    listener = Listener(gateway.deps.accounts, await signed_in(gateway), nothing)
+    listener = Listener(gateway.deps.identities, await signed_in(gateway), nothing)
     messages: AsyncIterator[Any] = _messages(gateway.deps, None, listener)
     said = [await anext(messages) for _ in range(2)]
 
@@ -225,7 +225,7 @@ async def test_listeners_hear_of_their_scope_only(gateway: Gateway, platform: Pl
 
 
 async def test_a_stream_ends_with_its_session(gateway: Gateway) -> None:
-    listener = Listener(gateway.deps.accounts, await signed_in(gateway), Asked())
+    listener = Listener(gateway.deps.identities, await signed_in(gateway), Asked())
     messages: AsyncIterator[Any] = _messages(gateway.deps, await now_at(gateway), listener)
     first = await anext(messages)
 
@@ -241,7 +241,7 @@ async def test_a_stream_shrinks_with_the_rights_of_its_account(
 ) -> None:
     admin = gateway.client.headers["authorization"]
     user_id = await sign_in_as(gateway, Role.VIEWER)
-    listener = Listener(gateway.deps.accounts, await signed_in(gateway), Asked())
+    listener = Listener(gateway.deps.identities, await signed_in(gateway), Asked())
     messages: AsyncIterator[Any] = _messages(gateway.deps, await now_at(gateway), listener)
     await anext(messages)
     [before] = await platform.bus.last_of(f"cfg.user.{user_id}")
