@@ -223,6 +223,7 @@ def _example(kind: type[Message]) -> Message:
         **dict.fromkeys(("stored_bytes", "minutes", "version"), 1),
         "execution_id": shop().server_id,
         "command_version": 1,
+        "rights": [],
         **{key: {"key": "k", "token": "t"} for key in ("name", "email", "password_hash")},
         **{
             key: {"server_id": shop().server_id, "endpoint": "e", "name": "n"}
