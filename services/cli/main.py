@@ -17,13 +17,14 @@ from services.cli.commands import (
     platform,
     policies,
     runs,
+    schedules,
     servers,
     stores,
 )
 from services.cli.errors import INTERRUPTED, OK, USAGE, exit_code_of
 from shared.errors import PlatformError
 
-NOUNS = (platform, deployment, access, servers, stores, policies, backups, runs, audit)
+NOUNS = (platform, deployment, access, servers, stores, policies, schedules, backups, runs, audit)
 
 
 def app() -> App:

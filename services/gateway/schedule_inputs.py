@@ -1,0 +1,110 @@
+"""What a schedule or blackout may say, checked before it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import Meta
+from sqlalchemy import Table, select
+
+from services.gateway.callers import Caller
+from services.gateway.dependencies import Dependencies
+from services.gateway.errors import InputFault, InvalidFieldsError
+from services.gateway.representations import Input, Label, Name
+from services.gateway.rights import Right
+from services.gateway.scope import everywhere, visible
+from shared.readmodel.tables import blackouts, databases, retention_policies, server_groups, stores
+from shared.timetable.cron import parsed
+from shared.timetable.slots import zone_of
+
+CronText = Annotated[
+    str, Meta(min_length=9, max_length=200, description="Five fields, as `30 2 * * *`")
+]
+ZoneName = Annotated[str, Meta(min_length=1, max_length=64, description="As `Europe/Berlin`")]
+Missed = Literal["skip", "run_once", "run_all"]
+
+
+class Target(Input, frozen=True, kw_only=True):
+    """A store, and the policy that keeps the backups there."""
+
+    store_id: Label
+    policy_id: Label | None = None
+
+
+class NewSchedule(Input, frozen=True, kw_only=True):
+    """When to back up what, and where to: the first target holds the dump, the others copies."""
+
+    name: Name
+    cron: CronText
+    time_zone: ZoneName = "UTC"
+    database_ids: Annotated[list[UUID], Meta(max_length=1000)] = []
+    group_ids: Annotated[list[Label], Meta(max_length=100)] = []
+    tags: Annotated[list[Label], Meta(max_length=100)] = []
+    targets: Annotated[list[Target], Meta(min_length=1, max_length=8)]
+    type: Literal["full"] = "full"
+    method: Literal["logical"] = "logical"
+    codec: Literal["zstd", "none"] = "zstd"
+    jitter_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    blackout_ids: Annotated[list[Label], Meta(max_length=100)] = []
+    missed: Missed = "run_once"
+    missed_within_s: Annotated[int, Meta(ge=0, le=31 * 86_400)] = 86_400
+    paused: bool = False
+
+
+def refuse_bad_times(cron: str, time_zone: str) -> None:
+    """Raise InvalidFieldsError unless both can be read."""
+    faults = []
+    for pointer, read, text in (("/cron", parsed, cron), ("/time_zone", zone_of, time_zone)):
+        check: Callable[[str], Any] = read
+        try:
+            check(text)
+        except ValueError as error:
+            faults.append(InputFault(pointer, str(error)))
+    if faults:
+        raise InvalidFieldsError("the time cannot be read", faults)
+
+
+async def refuse_unusable(deps: Dependencies, caller: Caller, data: NewSchedule) -> None:
+    """Raise InvalidFieldsError where the schedule names what does not exist for the caller.
+
+    Groups and tags may reach servers of any scope, now or later: only who may write schedules
+    everywhere chooses by them.
+    """
+    refuse_bad_times(data.cron, data.time_zone)
+    faults = []
+    if not (data.database_ids or data.group_ids or data.tags):
+        faults.append(InputFault("/database_ids", "name a database, a group or a tag"))
+    if (data.group_ids or data.tags) and not everywhere(caller, Right.SCHEDULES_WRITE):
+        faults.append(InputFault("/group_ids", "with your scope, name databases one by one"))
+    store_ids = [target.store_id for target in data.targets]
+    if len(set(store_ids)) < len(store_ids):
+        faults.append(InputFault("/targets", "each store only once"))
+    policy_ids = [target.policy_id for target in data.targets if target.policy_id]
+    named: list[tuple[str, Table, list[str]]] = [
+        ("/targets", stores, store_ids),
+        ("/targets", retention_policies, policy_ids),
+        ("/group_ids", server_groups, data.group_ids),
+        ("/blackout_ids", blackouts, data.blackout_ids),
+    ]
+    for pointer, table, ids in named:
+        if await _unknown(deps, table, ids):
+            faults.append(InputFault(pointer, "one of them does not exist"))
+    if not await _all_writable(deps, caller, data.database_ids):
+        faults.append(InputFault("/database_ids", "one of them does not exist in your scope"))
+    if faults:
+        raise InvalidFieldsError("the schedule names what cannot be used", faults)
+
+
+async def _unknown(deps: Dependencies, table: Table, ids: list[str]) -> bool:
+    if not ids:
+        return False
+    rows = await deps.read_model.rows(select(table.c.id).where(table.c.id.in_(ids)))
+    return len(rows) < len(set(ids))
+
+
+async def _all_writable(deps: Dependencies, caller: Caller, ids: list[UUID]) -> bool:
+    mine = visible(caller, Right.SCHEDULES_WRITE, databases.c.server_id)
+    query = select(databases.c.id).where(databases.c.id.in_(ids), mine)
+    return not ids or len(await deps.read_model.rows(query)) == len(set(ids))
