@@ -86,6 +86,8 @@ REQUEST_SECONDS = Histogram(
 
 for _type in _ENDINGS:
     SAID.labels(_type)
+for _end in ("done", "again", "dead", "left"):
+    HANDLED.labels(_end)
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):

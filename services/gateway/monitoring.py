@@ -17,6 +17,7 @@ from sqlalchemy import cast as cast_sql
 
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
+from shared.objectives import Standing, databases_of, judged, objectives_of
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     archives,
@@ -56,6 +57,7 @@ class Monitoring:
                     *await self._backups(),
                     *await self._stores(),
                     await self._servers(),
+                    await self._objectives(),
                     await self._services(),
                 ]
                 self._seen_s = time.monotonic()
@@ -174,6 +176,21 @@ class Monitoring:
         family = GaugeMetricFamily("holdfast_servers", "Servers by health.", labels=["health"])
         for health, number in counted.items():
             family.add_metric([health], number)
+        return family
+
+    async def _objectives(self) -> Metric:
+        wanted = await objectives_of(self._read_model)
+        counted = {(one.name, standing.value): 0 for one in wanted for standing in Standing}
+        if wanted:
+            for one in judged(await databases_of(self._read_model), wanted, self._clock()):
+                counted[one.objective.name, one.standing.value] += 1
+        family = GaugeMetricFamily(
+            "holdfast_objective_databases",
+            "Databases under each objective, by how they stand to it.",
+            labels=["objective", "status"],
+        )
+        for labels, number in counted.items():
+            family.add_metric(labels, number)
         return family
 
     async def _services(self) -> Metric:

@@ -53,6 +53,7 @@ TOPICS: dict[str, Topic] = {
     "store": Topic(right=Right.STORES_READ),
     "policy": Topic(right=Right.POLICIES_READ),
     "blackout": Topic(right=Right.BLACKOUTS_READ),
+    "objective": Topic(right=Right.OBJECTIVES_READ, field="server_id"),
     "command": Topic(right=Right.COMMANDS_READ),
     "channel": Topic(right=Right.NOTIFICATIONS_READ),
     "rule": Topic(right=Right.NOTIFICATIONS_READ),

@@ -123,7 +123,7 @@ OF_SERVERS = frozenset(
     for right in Right
     if right.value.split(".")[0]
     in {"servers", "databases", "backups", "runs", "schedules", "objectives"}
-) | {Right.COMMANDS_EXECUTE}
+) - {Right.OBJECTIVES_WRITE} | {Right.COMMANDS_EXECUTE}
 """Rights about what belongs to a server: a grant gives them within its scope."""
 
 SHARED = frozenset(

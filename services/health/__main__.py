@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from services.health.objectives import ObjectiveWatch, ReadModelPromises
 from services.health.probes import Probes
 from services.health.service import HealthService
 from services.health.settings import Settings
@@ -22,7 +23,14 @@ async def work(bus: Bus) -> None:
     vault = Vault(BusKeys(bus), encryption_keys(settings.encryption_key))
     async with read_model(settings.database_url) as reader:
         probes = Probes(bus, vault)
-        service = HealthService(bus, ReadModelServers(reader), probes, clock_s=time.monotonic)
+        watch = ObjectiveWatch(bus, ReadModelPromises(reader))
+        service = HealthService(
+            bus,
+            ReadModelServers(reader),
+            probes,
+            clock_s=time.monotonic,
+            beside=[watch.watch],
+        )
         await service.listen(replica_name())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
@@ -36,7 +36,7 @@ class HealthService:
     a change twice (each fact expects the last one), so the lease only saves work.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the judge is made of
         self,
         bus: Bus,
         servers: Servers,
@@ -44,9 +44,12 @@ class HealthService:
         *,
         clock: Callable[[], datetime] = now,
         clock_s: Callable[[], float],
+        beside: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
+        """`beside` is what else the active one does, for ever."""
         self._bus, self._servers, self._probes = bus, servers, probes
         self._clock, self._clock_s = clock, clock_s
+        self._beside = beside
         self._facts = Facts(bus)
         self._pulse = Pulse(clock_s())
         self._trails: dict[UUID, Trail] = {}
@@ -63,6 +66,8 @@ class HealthService:
         await self.begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._hear())
+            for doing in self._beside:
+                group.create_task(_forever(doing))
             while True:
                 self._wake.clear()
                 with suppress(UnavailableError):  # the next look judges the same
@@ -163,3 +168,7 @@ class HealthService:
         self._trails = {key: one for key, one in self._trails.items() if key in server_ids}
         self._said = {key: one for key, one in self._said.items() if key in server_ids}
         self._answers = {key: one for key, one in self._answers.items() if key[1] in names}
+
+
+async def _forever(doing: Callable[[], Awaitable[None]]) -> None:
+    await doing()

@@ -33,7 +33,7 @@ def said(kind: str, types: str, pools: tuple[str, ...] = ("core",)) -> set[str]:
 NOUNS = (
     *("platform", "user", "api_key", "server", "group", "store", "policy"),
     *("database", "channel", "rule", "template", "claim", "command"),
-    *("schedule", "blackout"),
+    *("schedule", "blackout", "objective"),
 )
 ATTEMPTS = "attempted completed failed cancelled"
 MAY_SAY: dict[str, set[str]] = {
@@ -85,6 +85,7 @@ MAY_SAY: dict[str, set[str]] = {
     | {f"$KV.keys.worker.{pool}" for pool in POOLS},
     "health": said("evt", "server: health_changed")
     | said("evt", "service: went_down came_back")
+    | said("evt", "objective: endangered missed met")
     | said("cmd", "server: probe", POOLS)
     | {"$KV.leases.health"},
     "subscriber": set(),
@@ -100,7 +101,7 @@ MAY_READ: dict[str, dict[str, set[str]]] = {
     "retention": {"EVENTS": {"evt.backup.>", "cfg.policy.>"}},
     "notifier": {"EVENTS": {">"}},
     "auditor": {"EVENTS": {">"}, "AUDIT_CKPT": {"ckpt.audit", ">"}},
-    "health": {"EVENTS": {"evt.server.>", "evt.service.>", "cfg.server.>"}},
+    "health": {"EVENTS": {"evt.server.>", "evt.service.>", "evt.objective.>", "cfg.server.>"}},
     "subscriber": {},
 }
 for _name in ("gateway", "scheduler", "auditor", "health", "storage", "notifier"):
@@ -109,6 +110,7 @@ MAY_READ["gateway"]["KV_sessions"] = {"$KV.sessions.>"}
 FILTERS = {
     "EVENTS": [
         *(">", "evt.>", "evt.backup.>", "evt.server.>", "evt.service.>"),
+        "evt.objective.>",
         *("evt.*.*.core.>", "evt.*.*.p1.>"),
         *("cfg.>", "cfg.user.>", "cfg.user.x1", "cfg.policy.>", "cfg.server.>"),
     ],

@@ -16,6 +16,9 @@ from shared.messages.facts import (
     KeyErased,
     LetterRetried,
     LogRepaired,
+    ObjectiveEndangered,
+    ObjectiveMet,
+    ObjectiveMissed,
     ServiceCameBack,
     ServiceWentDown,
     UserPasswordChanged,
@@ -37,6 +40,9 @@ PROJECTIONS: Projections = {
 
 AUDIT_ONLY: frozenset[type[Message]] = frozenset(
     {
+        ObjectiveEndangered,
+        ObjectiveMissed,
+        ObjectiveMet,
         UserSignedIn,
         UserSignInRefused,
         UserSignedOut,

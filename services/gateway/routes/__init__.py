@@ -15,6 +15,7 @@ from services.gateway.routes import (
     executions,
     holds,
     metrics,
+    objectives,
     plugins,
     policies,
     policy_previews,
@@ -59,5 +60,6 @@ API = [
     *audit_export.ROUTES,
     *events.ROUTES,
     *metrics.ROUTES,
+    *objectives.ROUTES,
 ]
 OUTSIDE = [*system.ROUTES, *metrics.OUTSIDE]

@@ -54,6 +54,11 @@ from shared.messages.facts.notifications import (
     NotificationSent,
     RedeliveryRequested,
 )
+from shared.messages.facts.objectives import (
+    ObjectiveEndangered,
+    ObjectiveMet,
+    ObjectiveMissed,
+)
 from shared.messages.facts.platform import (
     AuditExported,
     LetterRetried,
@@ -126,6 +131,9 @@ AnyFact: TypeAlias = (
     | ServerHealthChanged
     | ServiceWentDown
     | ServiceCameBack
+    | ObjectiveEndangered
+    | ObjectiveMissed
+    | ObjectiveMet
     | NotificationSent
     | NotificationFailed
     | ChannelTestRequested

@@ -16,6 +16,9 @@ from shared.messages.settings.notifications import (
     RuleSetting,
     TemplateSetting,
 )
+from shared.messages.settings.objectives import (
+    ObjectiveSetting,
+)
 from shared.messages.settings.platform import (
     ClaimSetting,
     PlatformSetting,
@@ -45,6 +48,7 @@ AnySetting: TypeAlias = (
     | PolicySetting
     | ScheduleSetting
     | BlackoutSetting
+    | ObjectiveSetting
     | DatabaseSetting
     | CommandSetting
     | ChannelSetting

@@ -118,3 +118,20 @@ async def test_a_request_and_what_it_causes_are_one_trace(
         if isinstance(delivery.message, BackupRequested)
     ]
     assert said.headers[trace.HEADER][:36] == TRACEPARENT[:36]
+
+
+async def test_an_objective_is_set_and_shows_how_databases_stand_to_it(
+    gateway: Gateway, wish: dict[str, Any]
+) -> None:
+    await gateway.call("POST", "/backups", wish)
+    made = await gateway.add("/objectives", {"name": "hourly", "rpo_s": 3600})
+    met = (await gateway.call("GET", "/objectives/status")).json()["items"]
+    seen = await scraped(gateway)
+
+    assert [(one["database"], one["standing"]) for one in met] == [("shop", "met")]
+    assert met[0]["objective_id"] == made["id"]
+    assert seen['holdfast_objective_databases{objective="hourly",status="met"}'] == 1
+    path, version = f"/objectives/{made['id']}", f'"{made["version"]}"'
+    gone = await gateway.call("DELETE", path, if_match=version)
+    assert gone.status_code == 204
+    assert (await gateway.call("GET", "/objectives/status")).json()["items"] == []

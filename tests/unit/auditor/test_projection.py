@@ -220,7 +220,7 @@ def _example(kind: type[Message]) -> Message:
             shop().server_id,
         ),
         **dict.fromkeys(("attempt", "bytes_read", "freed_bytes", "raw_bytes", "tries"), 1),
-        **dict.fromkeys(("stored_bytes", "minutes", "version"), 1),
+        **dict.fromkeys(("stored_bytes", "minutes", "version", "rpo_s"), 1),
         "execution_id": shop().server_id,
         "command_version": 1,
         "rights": [],
