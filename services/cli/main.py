@@ -14,6 +14,7 @@ from services.cli.commands import (
     audit,
     backups,
     deployment,
+    notifications,
     platform,
     policies,
     runs,
@@ -24,7 +25,19 @@ from services.cli.commands import (
 from services.cli.errors import INTERRUPTED, OK, USAGE, exit_code_of
 from shared.errors import PlatformError
 
-NOUNS = (platform, deployment, access, servers, stores, policies, schedules, backups, runs, audit)
+NOUNS = (
+    platform,
+    deployment,
+    access,
+    servers,
+    stores,
+    policies,
+    schedules,
+    backups,
+    runs,
+    notifications,
+    audit,
+)
 
 
 def app() -> App:

@@ -247,6 +247,13 @@ class LogExpiredError(PlatformError):
     default_fix = "read the object `log` of the backup's archive"
 
 
+class NotRepeatableError(ConflictError):
+    """The delivery told no fact that could be told again."""
+
+    code = "notification.not_repeatable"
+    default_fix = "send a test to the channel, or redeliver one of the facts"
+
+
 class NotAnnouncedError(PlatformError):
     """No service has announced the plug-ins of this kind yet."""
 

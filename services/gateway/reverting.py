@@ -31,6 +31,7 @@ from shared.readmodel.tables import (
     event_log,
     notification_channels,
     notification_rules,
+    notification_templates,
     retention_policies,
     schedules,
     server_groups,
@@ -59,6 +60,9 @@ REVERSIBLE: dict[str, Reversible] = {
         notification_channels, "/notifications/channels", Right.NOTIFICATIONS_WRITE
     ),
     "rule": Reversible(notification_rules, "/notifications/rules", Right.NOTIFICATIONS_WRITE),
+    "template": Reversible(
+        notification_templates, "/notifications/templates", Right.NOTIFICATIONS_WRITE
+    ),
 }
 """Accounts are not among them: an earlier password or role must not come back unseen."""
 

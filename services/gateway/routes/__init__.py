@@ -10,6 +10,7 @@ from services.gateway.routes import (
     commands,
     databases,
     dead_letters,
+    deliveries,
     downloads,
     events,
     executions,
@@ -30,6 +31,7 @@ from services.gateway.routes import (
     setup,
     stores,
     system,
+    templates,
 )
 
 API = [
@@ -45,6 +47,8 @@ API = [
     *policy_previews.ROUTES,
     *channels.ROUTES,
     *rules.ROUTES,
+    *templates.ROUTES,
+    *deliveries.ROUTES,
     *backups.ROUTES,
     *downloads.ROUTES,
     *holds.ROUTES,

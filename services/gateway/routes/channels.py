@@ -17,7 +17,7 @@ from services.gateway.representations import Input, Name, convert
 from services.gateway.rights import Right
 from shared.keys.plugins import without_secrets
 from shared.messages.settings import ChannelSetting
-from shared.messages.values import PluginConfig
+from shared.messages.values import PluginConfig, Problem
 from shared.readmodel.tables import notification_channels, notification_rules
 
 PATH = "/notifications/channels"
@@ -35,12 +35,17 @@ class NewChannel(Input, frozen=True, kw_only=True):
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel, without its secrets."""
+    """A channel, without its secrets.
+
+    `disabled_at`: since then its receiver wants no more; it is used again once it is replaced.
+    """
 
     id: str
     name: str
     channel: PluginConfig
     enabled: bool
+    disabled_at: datetime | None = None
+    disabled_problem: Problem | None = None
     created_at: datetime
     updated_at: datetime
     version: int
