@@ -46,7 +46,7 @@ async def list_channels(*, output: Output = None) -> None:
         show(await client.every(CHANNELS), columns, output)
 
 
-async def test_channel(name: str, *, output: Output = None) -> int:
+async def try_channel(name: str, *, output: Output = None) -> int:
     """Send a test note; exit code 1 when the receiver does not take it."""
     async with connected() as client:
         channel = await client.named(CHANNELS, name)
@@ -127,7 +127,7 @@ def register(app: App) -> None:
     channels = App(name="channel", help="Where notifications go.")
     channels.command(add_channel, name="add")
     channels.command(list_channels, name="list")
-    channels.command(test_channel, name="test")
+    channels.command(try_channel, name="test")
     channels.command(remove_channel, name="remove")
     rules = App(name="rule", help="Who hears what.")
     rules.command(add_rule, name="add")
