@@ -74,9 +74,11 @@ class ReadModelBook:
 
     async def _last_requested(self) -> dict[str, tuple[Any, list[UUID]]]:
         """By schedule: its last slot that was requested, and of which databases."""
+        of_one = backups.alias("of_one")
         newest = (
-            select(func.max(backups.c.slot).label("slot"))
-            .where(backups.c.schedule_id == schedules.c.id)
+            select(func.max(of_one.c.slot).label("slot"))
+            .where(of_one.c.schedule_id == schedules.c.id)
+            .correlate(schedules)
             .lateral("newest")
         )
         query = (
