@@ -1,4 +1,4 @@
-"""Questions to a server by order: asked in the log, answered by a worker's fact."""
+"""Questions that somebody waits for: asked in the log, answered by a fact of a worker."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from shared.messages.facts import (
     ServerDiscoveryRequested,
     ServerTested,
     ServerTestRequested,
+    StoreTested,
+    StoreTestRequested,
 )
 
 ANSWER_WITHIN_S = 15.0
-Answered = TypeVar("Answered", ServerTested, ServerDiscovered)
+Answered = TypeVar("Answered", ServerTested, ServerDiscovered, StoreTested)
 
 
 async def asked(
     deps: Dependencies,
-    question: ServerTestRequested | ServerDiscoveryRequested,
+    question: ServerTestRequested | ServerDiscoveryRequested | StoreTestRequested,
     answer: type[Answered],
 ) -> Answered | None:
     """Append the question and wait for its answer; None when none came in time."""
     seq = (await deps.bus.append(question)).seq
-    subject = f"evt.{answer.__struct_config__.tag}.*.{question.server_id}"
+    subject = f"evt.{answer.__struct_config__.tag}.*.{question.key}"
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             async for delivery in deps.bus.follow(EVENTS, after_seq=seq, filters=(subject,)):

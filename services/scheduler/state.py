@@ -124,7 +124,9 @@ class ReadModelState:
         await self._read_model.at_least(seq)
 
     async def open_runs(self) -> list[Run]:
-        query = select(runs).where(runs.c.status.in_(_OPEN)).order_by(runs.c.requested_seq)
+        # Verifications are storage's own: nobody dispatches them.
+        mine = runs.c.status.in_(_OPEN) & (runs.c.kind != "verify")
+        query = select(runs).where(mine).order_by(runs.c.requested_seq)
         return [_run(row) for row in await self._read_model.rows(query)]
 
     async def run_limits(self) -> Mapping[UUID, int]:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Row, Select, func, not_, or_, select
 
 from services.storage.garbage import Attempt
@@ -17,12 +18,20 @@ from shared.readmodel.tables import (
     backup_attempts,
     backups,
     restores,
+    runs,
     stores,
 )
 
 _BATCH = 1000
 _COMPLETED = backups.c.stored_bytes.is_not(None)
 """Only the completion that ended the run sets it: one that came after another ending does not."""
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that reads a backup's archive again."""
+
+    run_id: UUID
+    backup_id: UUID
 
 
 class Catalogue(Protocol):
@@ -48,6 +57,9 @@ class Catalogue(Protocol):
 
     async def unproven(self, store_id: str) -> list[UUID]:
         """Completed backups whose objects were not read again yet."""
+
+    async def to_verify(self, store_id: str) -> list[Verification]:
+        """Readings that somebody asked for and that have not ended."""
 
     async def unwanted(self, store_id: str) -> list[UUID]:
         """Backups that expired or that somebody wants deleted, and no restore reads."""
@@ -92,6 +104,20 @@ class ReadModelCatalogue:
 
     async def unproven(self, store_id: str) -> list[UUID]:
         return await self._backups(store_id, {"completed"}, proof="unverified")
+
+    async def to_verify(self, store_id: str) -> list[Verification]:
+        query = (
+            select(runs.c.id, runs.c.object_id)
+            .join(backups, backups.c.id == runs.c.object_id)
+            .where(
+                runs.c.kind == "verify",
+                runs.c.status == "requested",
+                backups.c.store_id == store_id,
+            )
+            .order_by(runs.c.requested_seq)
+        )
+        rows = await self._read_model.rows(query)
+        return [Verification(run_id=row.id, backup_id=row.object_id) for row in rows]
 
     async def unwanted(self, store_id: str) -> list[UUID]:
         unwanted = await self._backups(store_id, {"expired", "deleting"})

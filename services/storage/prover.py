@@ -5,18 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 from uuid import UUID
 
-from services.storage.catalogue import Catalogue
+from services.storage.catalogue import Catalogue, Verification
 from services.storage.deletion import folder_of
 from services.storage.lane import each
-from services.storage.ledger import Ledger, following
+from services.storage.ledger import ACTOR, History, Ledger, following
 from services.storage.opening import Desk
 from services.storage.verification import read_again
 from shared.archive.errors import ArchiveError
-from shared.messages.facts import BackupCompleted, BackupCorrupted, BackupVerified
+from shared.bus import Expect
+from shared.errors import PlatformError
+from shared.messages.base import consequence
+from shared.messages.facts import (
+    BackupCompleted,
+    BackupCorrupted,
+    BackupVerified,
+    BackupVerifyFailed,
+)
+from shared.messages.facts.backups import BackupFact
 from shared.messages.values import Problem
-from shared.stores.base import Store
+from shared.stores.base import Store, StoreError
+
+
+class NothingToReadError(StoreError):
+    """There is no archive to verify."""
+
+    code = "backup.not_standing"
+    default_fix = "look at the backup's status"
 
 
 class Prover:
@@ -32,6 +49,56 @@ class Prover:
         """Read every archive again that completed by `seq` and was not read since."""
         await self._catalogue.at_least(seq)
         await self._read_all(self._catalogue.unproven)
+        if await self._catalogue.to_verify(self._desk.store_id):
+            await self._answer_all()
+
+    async def _answer_all(self) -> None:
+        async with self._desk.taken("prove") as store:
+            for one in await self._catalogue.to_verify(self._desk.store_id):
+                await self._answer(store, one)
+
+    async def _answer(self, store: Store | None, asked: Verification) -> None:
+        """Read for somebody who waits: the run ends, whatever can be found out."""
+        history = await self._ledger.history(asked.backup_id)
+        completed = history.last(BackupCompleted)
+        try:
+            if store is None or completed is None or history.unwanted:
+                raise NothingToReadError("the backup does not stand in its store any more")
+            await self._read(store, completed, history, asked.run_id)
+        except PlatformError as error:
+            problem = Problem(code=error.code, cause=error.cause, fix=error.fix)
+            await self._ledger.say(
+                BackupVerifyFailed(
+                    id=consequence(asked.run_id, "not verified"),
+                    actor=ACTOR,
+                    backup_id=asked.backup_id,
+                    run_id=asked.run_id,
+                    problem=problem,
+                )
+            )
+
+    async def _read(
+        self, store: Store, completed: BackupCompleted, history: History, run_id: UUID
+    ) -> None:
+        folder = folder_of(completed.backup_id, completed.attempt, completed.prefix)
+        about: dict[str, Any] = {
+            "id": consequence(run_id, "read"),
+            "actor": ACTOR,
+            "caused_by": completed.id,
+            "backup_id": completed.backup_id,
+            "run_id": run_id,
+        }
+        began = time.monotonic()
+        try:
+            count = await read_again(store, folder, completed.archive.manifest_sha256)
+        except ArchiveError as error:
+            await self._desk.still_there(store)
+            problem = Problem(code=error.code, cause=error.cause, fix=error.fix)
+            fact: BackupFact = BackupCorrupted(**about, problem=problem)
+        else:
+            seconds = round(time.monotonic() - began, 3)
+            fact = BackupVerified(**about, bytes_read=count, seconds=seconds)
+        await self._ledger.say(fact, Expect(history.seq_of(type(fact))))
 
     async def heal(self, seq: int) -> None:
         """Read every archive once more that was corrupted by `seq`."""

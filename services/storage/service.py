@@ -14,6 +14,7 @@ from services.storage.ledger import Ledger
 from services.storage.opening import Desk, Stores
 from services.storage.prover import Prover
 from services.storage.settings import Settings
+from services.storage.testing import Tester
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
 from shared.errors import PlatformError
@@ -32,6 +33,7 @@ FACTS = (
     "evt.backup.expired.*.>",
     "evt.backup.delete_requested.*.>",
     "evt.backup.released.*.>",
+    "evt.backup.verify_requested.*.>",
 )
 COPIES = ("evt.archive.requested.*.>", "evt.archive.expired.*.>")
 STORES = ("cfg.store.>",)
@@ -66,6 +68,7 @@ class Storage:
             for store_id in await self._catalogue.store_ids():
                 self._open_lanes(group, store_id)
             # Apart, since each reader is allowed one filter, as narrow as its purpose.
+            group.create_task(Tester(self._bus, self._stores).listen())
             for filters in (FACTS, COPIES, STORES):
                 group.create_task(self._follow(group, position, filters))
 

@@ -69,7 +69,9 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "server: tested discovered")
     | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.core.x1"}
     | {"$KV.schemas.engine", "$KV.schemas.runner", "dlq.executor-core-backup"},
-    "storage": said("evt", "backup: verified corrupted deleted garbage_deleted")
+    "storage": said("evt", "backup: verified verify_failed corrupted deleted garbage_deleted")
+    | said("evt", "store: tested")
+    | {"dlq.storage-tests"}
     | said("evt", "archive: requested replicated failed deleted")
     | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},
     "retention": said("evt", "backup: expired")

@@ -15,6 +15,7 @@ from services.auditor.projection import (
     schedules,
     servers,
     settings,
+    stores,
 )
 from services.auditor.projection.change import Change, Projections
 from services.auditor.projection.others import AUDIT_ONLY
@@ -28,6 +29,7 @@ PROJECTIONS: Projections = {
     **runs.PROJECTIONS,
     **schedules.PROJECTIONS,
     **servers.PROJECTIONS,
+    **stores.PROJECTIONS,
     **settings.PROJECTIONS,
     **notifications.PROJECTIONS,
     **others.PROJECTIONS,

@@ -31,6 +31,8 @@ from shared.messages.facts import (
     BackupReleased,
     BackupRequested,
     BackupVerified,
+    BackupVerifyFailed,
+    BackupVerifyRequested,
 )
 from shared.messages.values import DatabaseRef
 from shared.readmodel.tables import backup_attempts, backup_metadata, backups, databases
@@ -129,12 +131,25 @@ def cancelled(event: BackupCancelled, seq: int) -> Iterator[Change]:
     yield _on(event.backup_id, _when(_OPEN, values))
 
 
+def verify_requested(event: BackupVerifyRequested, seq: int) -> Iterator[Change]:
+    yield runs.requested(event, seq, "verify", event.backup_id, event.server_id)
+
+
+def verify_failed(event: BackupVerifyFailed, seq: int) -> Iterator[Change]:
+    yield runs.failed(event.run_id, event, seq)
+
+
 def verified(event: BackupVerified, seq: int) -> Iterator[Change]:
+    if event.run_id is not None:
+        result = {"bytes_read": event.bytes_read, "seconds": event.seconds}
+        yield runs.completed(event.run_id, event, seq, result)
     values = {"proof": "verified", "problem": None, "verified_at": event.at, "version": seq}
     yield _on(event.backup_id, _when({"completed", "expired"}, values))
 
 
 def corrupted(event: BackupCorrupted, seq: int) -> Iterator[Change]:
+    if event.run_id is not None:
+        yield runs.failed(event.run_id, event, seq)
     values = {"proof": "corrupt", "problem": event.problem, "version": seq}
     yield _on(event.backup_id, _when({"completed", "expired"}, values))
 
@@ -197,6 +212,8 @@ PROJECTIONS: Projections = {
     BackupCompleted: completed,
     BackupFailed: failed,
     BackupCancelled: cancelled,
+    BackupVerifyRequested: verify_requested,
+    BackupVerifyFailed: verify_failed,
     BackupVerified: verified,
     BackupCorrupted: corrupted,
     BackupHeld: held,

@@ -18,8 +18,11 @@ from services.auditor.projection.change import (
 from shared.messages.base import Fact
 from shared.messages.facts import (
     BackupAttempted,
+    BackupCorrupted,
     BackupFailed,
     BackupRequested,
+    BackupVerifyFailed,
+    BackupVerifyRequested,
     ExecutionFailed,
     ExecutionRequested,
     RestoreAttempted,
@@ -39,13 +42,20 @@ _ENDED = frozenset({"completed", "failed", "cancelled"})
 
 Request: TypeAlias = (
     BackupRequested
+    | BackupVerifyRequested
     | RestoreRequested
     | ExecutionRequested
     | ServerTestRequested
     | ServerDiscoveryRequested
 )
 Failure: TypeAlias = (
-    BackupFailed | RestoreFailed | ExecutionFailed | ServerTested | ServerDiscovered
+    BackupFailed
+    | BackupVerifyFailed
+    | BackupCorrupted
+    | RestoreFailed
+    | ExecutionFailed
+    | ServerTested
+    | ServerDiscovered
 )
 
 

@@ -72,6 +72,29 @@ async def delete(
     note("The backup will be deleted.")
 
 
+async def verify(backup_id: str, *, wait: Wait = False, output: Output = None) -> None:
+    """Read a backup's archive again, and compare: holdfast backup verify ID --wait"""
+    async with connected() as client:
+        asked = await client.post(f"/backups/{backup_id}/verify", {})
+        show_one(await ended(client, asked["id"]) if wait else asked, output)
+
+
+async def copy(backup_id: str, store: str, *, output: Output = None) -> None:
+    """Copy a backup into a further store: holdfast backup copy ID attic"""
+    async with connected() as client:
+        found = await client.named("/stores", store)
+        path = f"/backups/{backup_id}/archives"
+        show_one(await client.post(path, {"store_id": found["id"]}), output)
+
+
+async def list_archives(backup_id: str, *, output: Output = None) -> None:
+    """List the stores that a backup stands in: holdfast backup archives ID"""
+    async with connected() as client:
+        found = await client.get(f"/backups/{backup_id}/archives")
+        columns = ("store_id", "first", "status", "proof", "stored_bytes")
+        show(found["items"], columns, output)
+
+
 async def hold(
     backup_id: str,
     *,
@@ -157,6 +180,9 @@ def register(app: App) -> None:
     backups.command(list_backups, name="list")
     backups.command(show_backup, name="show")
     backups.command(delete)
+    backups.command(verify)
+    backups.command(copy)
+    backups.command(list_archives, name="archives")
     backups.command(hold)
     backups.command(release)
     restores = App(name="restore", help="Restores.")

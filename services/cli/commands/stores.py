@@ -37,9 +37,25 @@ async def list_stores(*, output: Output = None) -> None:
         show(await client.every("/stores"), ("id", "name", "tier", "store", "version"), output)
 
 
+async def try_store(store: str, *, output: Output = None) -> None:
+    """Write an object into a store, read it back, delete it: holdfast store test cellar"""
+    async with connected() as client:
+        found = await client.named("/stores", store)
+        show_one(await client.post(f"/stores/{found['id']}/test", {}), output)
+
+
+async def show_usage(store: str, *, output: Output = None) -> None:
+    """What a store holds, and when it will be full: holdfast store usage cellar"""
+    async with connected() as client:
+        found = await client.named("/stores", store)
+        show_one(await client.get(f"/stores/{found['id']}/usage"), output)
+
+
 def register(app: App) -> None:
     """Add the commands of this file."""
     stores = App(name="store", help="The places where archives live.")
     stores.command(add_store, name="add")
     stores.command(list_stores, name="list")
+    stores.command(try_store, name="test")
+    stores.command(show_usage, name="usage")
     app.command(stores)

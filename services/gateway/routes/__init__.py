@@ -1,6 +1,7 @@
 """The routes of the API: one file per noun; a new noun is a new file and its line here."""
 
 from services.gateway.routes import (
+    archives,
     audit,
     audit_export,
     auth,
@@ -29,6 +30,7 @@ from services.gateway.routes import (
     servers,
     settings,
     setup,
+    store_usage,
     stores,
     system,
     templates,
@@ -41,6 +43,7 @@ API = [
     *reach.ROUTES,
     *databases.ROUTES,
     *stores.ROUTES,
+    *store_usage.ROUTES,
     *policies.ROUTES,
     *schedules.ROUTES,
     *blackouts.ROUTES,
@@ -50,6 +53,7 @@ API = [
     *templates.ROUTES,
     *deliveries.ROUTES,
     *backups.ROUTES,
+    *archives.ROUTES,
     *downloads.ROUTES,
     *holds.ROUTES,
     *restores.ROUTES,

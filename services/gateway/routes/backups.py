@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import Meta
 from sqlalchemy import Row, Select, select
 
 from services.gateway import configured
@@ -31,7 +32,7 @@ from shared.errors import ConflictError
 from shared.messages.base import consequence
 from shared.messages.facts import BackupDeleteRequested, BackupRequested
 from shared.messages.values import ArchiveFacts, DatabaseRef, Hold, Problem
-from shared.readmodel.tables import backup_metadata, backups
+from shared.readmodel.tables import archives, backup_metadata, backups
 from shared.retention.holds import holding, holds_in
 
 BackupStatus = Literal[
@@ -57,6 +58,9 @@ class NewBackup(Input, frozen=True, kw_only=True):
 
     database: Reference
     store_id: Label
+    further_store_ids: Annotated[
+        list[Label], Meta(max_length=10, description="Stores that get a copy once it is completed")
+    ] = []
     type: Literal["full"] = "full"
     method: Literal["logical"] = "logical"
     codec: Literal["zstd", "none"] = "zstd"
@@ -157,13 +161,15 @@ async def create_backup(
 
 
 async def _create(deps: Dependencies, caller: Caller, thing: UUID, data: NewBackup) -> Answer:
-    await refuse_unknown_store(deps, data.store_id)
+    for store_id in {data.store_id, *data.further_store_ids}:
+        await refuse_unknown_store(deps, store_id)
     asked = BackupRequested(
         id=first_id(thing),
         backup_id=thing,
         run_id=consequence(thing, "run"),
         database=data.database.named(),
         store_id=data.store_id,
+        further_store_ids=[*dict.fromkeys(data.further_store_ids)],
         run_pool=await pool_of(deps, caller, Right.BACKUPS_CREATE, data.database),
         codec=data.codec,
         note=data.note,
@@ -189,8 +195,8 @@ async def _stored(deps: Dependencies, asked: BackupRequested) -> BackupRequested
     return stored
 
 
-def _wish(asked: BackupRequested) -> tuple[DatabaseRef, str, str, str]:
-    return (asked.database, asked.store_id, asked.codec, asked.note)
+def _wish(asked: BackupRequested) -> tuple[DatabaseRef, str, str, str, list[str]]:
+    return (asked.database, asked.store_id, asked.codec, asked.note, asked.further_store_ids)
 
 
 async def _shown(deps: Dependencies, asked: BackupRequested, *, seq: int) -> Backup:
@@ -240,11 +246,12 @@ async def get_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Resp
     status_code=202,
 )
 async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
-    """Delete a backup for ever, once the request stands in a signed audit checkpoint."""
+    """Delete a backup for ever, in every store, once the request stands in a signed audit
+    checkpoint."""
     row = await configured.admitted(deps, caller, Right.BACKUPS_DELETE, BACKUP, backup_id)
     if row.status in {"requested", "running"}:
         raise StillRunningError("the backup is not finished")
-    if row.status == "deleted":
+    if row.status == "deleted" and not await _copied(deps, backup_id):
         raise ConflictError("the backup is deleted already")
 
     def wish(facts: Facts) -> BackupDeleteRequested | None:
@@ -260,6 +267,13 @@ async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> R
     location = f"/api/v1/backups/{backup_id}"
     accepted = Accepted(id=str(backup_id), href=location)
     return Response(accepted, status_code=202, headers={"Location": location})
+
+
+async def _copied(deps: Dependencies, backup_id: UUID) -> bool:
+    standing = select(archives.c.id).where(
+        archives.c.backup_id == backup_id, archives.c.status.not_in(("deleted", "failed"))
+    )
+    return await deps.read_model.one(standing.limit(1)) is not None
 
 
 ROUTES = [

@@ -22,7 +22,7 @@ from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
 from services.gateway.once import Answer, answer, first_id, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.references import Reference, pool_of
-from services.gateway.representations import Input, Text, convert
+from services.gateway.representations import Input, Label, Text, convert
 from services.gateway.rights import Right
 from services.gateway.routes.backups import BACKUP
 from services.gateway.scope import visible
@@ -30,14 +30,18 @@ from shared.bus import Draft, Expect, WrongSequenceError
 from shared.messages.base import consequence
 from shared.messages.facts import RestoreRequested
 from shared.messages.values import DatabaseRef, Problem, TableContent
-from shared.readmodel.tables import restores
+from shared.readmodel.tables import archives, restores
 
 
 class NewRestore(Input, frozen=True, kw_only=True):
-    """Where to restore to: the database must not exist yet. `reason` stays in the audit log."""
+    """Where to restore to: the database must not exist yet. `reason` stays in the audit log.
+
+    `store_id`: from which of its stores; by default its own, or one with a good copy.
+    """
 
     target: Reference
     reason: Text = ""
+    store_id: Label | None = None
 
 
 class Restore(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +100,8 @@ async def _create(
     deps: Dependencies, caller: Caller, thing: UUID, backup_id: UUID, data: NewRestore
 ) -> Answer:
     right = Right.BACKUPS_RESTORE
-    _refuse_unrestorable(await configured.admitted(deps, caller, right, BACKUP, backup_id))
+    row = await configured.admitted(deps, caller, right, BACKUP, backup_id)
+    await _refuse_unrestorable(deps, row, data.store_id)
     asked = RestoreRequested(
         id=first_id(thing),
         restore_id=thing,
@@ -105,6 +110,7 @@ async def _create(
         target=data.target.named(),
         run_pool=await pool_of(deps, caller, right, data.target, at="/target"),
         reason=data.reason,
+        store_id=data.store_id,
         actor=caller.actor,
         request_id=caller.request_id,
     )
@@ -118,7 +124,21 @@ async def _create(
     return answer(202, shown, f"/api/v1/runs/{asked.run_id}")
 
 
-def _refuse_unrestorable(backup: Row[Any]) -> None:
+async def _refuse_unrestorable(deps: Dependencies, backup: Row[Any], store_id: str | None) -> None:
+    """Raise unless a good archive stands in the store that is wanted, or in any."""
+    own = backup.status == "completed" and backup.proof != "corrupt"
+    if own and store_id in {None, backup.store_id}:
+        return
+    good = select(archives.c.store_id).where(
+        archives.c.backup_id == backup.id,
+        archives.c.status == "stored",
+        archives.c.proof != "corrupt",
+    )
+    copies = {row.store_id for row in await deps.read_model.rows(good)}
+    if backup.delete_requested_at is None and (store_id in copies or (copies and not store_id)):
+        return
+    if store_id is not None and store_id != backup.store_id:
+        raise NotRestorableError("the backup does not stand whole in this store")
     if backup.status != "completed":
         raise NotRestorableError(f"the backup is {backup.status}")
     if backup.proof == "corrupt":
@@ -133,8 +153,8 @@ async def _stored(deps: Dependencies, asked: RestoreRequested) -> RestoreRequest
     return stored
 
 
-def _wish(asked: RestoreRequested) -> tuple[UUID, DatabaseRef, str]:
-    return (asked.backup_id, asked.target, asked.reason)
+def _wish(asked: RestoreRequested) -> tuple[UUID, DatabaseRef, str, str | None]:
+    return (asked.backup_id, asked.target, asked.reason, asked.store_id)
 
 
 async def _shown(deps: Dependencies, asked: RestoreRequested, *, seq: int) -> Restore:

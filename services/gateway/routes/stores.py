@@ -25,8 +25,8 @@ from services.gateway.representations import Input, Name, convert
 from services.gateway.rights import Right
 from shared.keys.plugins import without_secrets
 from shared.messages.settings import StoreSetting
-from shared.messages.values import PluginConfig
-from shared.readmodel.tables import backups, stores
+from shared.messages.values import PluginConfig, Problem
+from shared.readmodel.tables import archives, backups, stores
 
 Tier = Literal["hot", "cold"]
 GONE = ("deleted", "failed", "cancelled")
@@ -48,7 +48,7 @@ class NewStore(Input, frozen=True, kw_only=True):
 
 
 class StoreShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A store, without its secrets."""
+    """A store, without its secrets, and what its last test said."""
 
     id: str
     name: str
@@ -56,6 +56,9 @@ class StoreShown(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     quota_bytes: int | None = None
     store: PluginConfig
+    tested_at: datetime | None = None
+    test_problem: Problem | None = None
+    free_bytes: int | None = None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -160,7 +163,10 @@ def _place(config: PluginConfig) -> list[Any]:
 
 async def _refuse_held(deps: Dependencies, store_id: str) -> None:
     held = select(backups.c.id).where(backups.c.store_id == store_id, backups.c.status.not_in(GONE))
-    if await deps.read_model.one(held.limit(1)) is not None:
+    copied = select(archives.c.id).where(
+        archives.c.store_id == store_id, archives.c.status.not_in(("deleted", "failed"))
+    )
+    if await deps.read_model.one(held.union_all(copied).limit(1)) is not None:
         raise InUseError(
             "the store still holds backups",
             fix="delete its backups first, or register the other place as another store",

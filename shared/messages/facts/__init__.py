@@ -35,6 +35,8 @@ from shared.messages.facts.backups import (
     BackupReleased,
     BackupRequested,
     BackupVerified,
+    BackupVerifyFailed,
+    BackupVerifyRequested,
 )
 from shared.messages.facts.downloads import (
     BackupDownloaded,
@@ -87,6 +89,7 @@ from shared.messages.facts.servers import (
     ServerTested,
     ServerTestRequested,
 )
+from shared.messages.facts.stores import StoreTested, StoreTestRequested
 
 AnyFact: TypeAlias = (
     BackupRequested
@@ -94,6 +97,8 @@ AnyFact: TypeAlias = (
     | BackupCompleted
     | BackupFailed
     | BackupCancelled
+    | BackupVerifyRequested
+    | BackupVerifyFailed
     | BackupVerified
     | BackupCorrupted
     | BackupHeld
@@ -107,6 +112,8 @@ AnyFact: TypeAlias = (
     | BackupDownloadRefused
     | BackupDownloaded
     | BackupDownloadFailed
+    | StoreTestRequested
+    | StoreTested
     | ArchiveRequested
     | ArchiveReplicated
     | ArchiveFailed

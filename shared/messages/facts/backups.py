@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from shared.messages.base import Fact, Key
+from shared.messages.base import CORE, Fact, Key
 from shared.messages.values import (
     ArchiveFacts,
     BackupType,
@@ -80,17 +80,34 @@ class BackupCancelled(BackupFact, frozen=True, kw_only=True):
     attempt: int
 
 
+class BackupVerifyRequested(BackupFact, frozen=True, kw_only=True):
+    """Somebody wants the archive read again now; storage does it."""
+
+    run_id: UUID
+    server_id: UUID
+    run_pool: Key = CORE
+
+
+class BackupVerifyFailed(BackupFact, frozen=True, kw_only=True):
+    """Whether the archive is whole could not be found out."""
+
+    run_id: UUID
+    problem: Problem
+
+
 class BackupVerified(BackupFact, frozen=True, kw_only=True):
     """Every object was read from the store again and has the hash its manifest says."""
 
     bytes_read: int
     seconds: float
+    run_id: UUID | None = None
 
 
 class BackupCorrupted(BackupFact, frozen=True, kw_only=True):
     """An object is missing, cut or changed: the backup cannot be restored from this store."""
 
     problem: Problem
+    run_id: UUID | None = None
 
 
 class BackupHeld(BackupFact, frozen=True, kw_only=True):

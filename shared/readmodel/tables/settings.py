@@ -64,6 +64,10 @@ stores = settings_table(
     Column("region", Text, nullable=False),
     Column("quota_bytes", BigInteger),
     Column("store", JSONB, nullable=False),
+    # What the last test said; without a problem it was good.
+    Column("tested_at", when),
+    Column("test_problem", JSONB),
+    Column("free_bytes", BigInteger),
 )
 retention_policies = settings_table(
     "retention_policies",

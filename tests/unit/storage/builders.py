@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
+from services.storage.catalogue import Verification
 from services.storage.copies import Copy, Standing
 from services.storage.garbage import Attempt
 from services.storage.scan import MARKERS
@@ -30,6 +31,8 @@ from shared.messages.facts import (
     BackupReleased,
     BackupRequested,
     BackupVerified,
+    BackupVerifyFailed,
+    BackupVerifyRequested,
 )
 from shared.messages.facts.backups import BackupFact
 from shared.messages.settings import StoreSetting
@@ -231,6 +234,16 @@ class Folded:
 
     async def unproven(self, store_id: str) -> list[UUID]:
         return [one for one in self._ids(store_id) if self._status(one) == "completed"]
+
+    async def to_verify(self, store_id: str) -> list[Verification]:
+        asked = [one for one in self._facts() if isinstance(one, BackupVerifyRequested)]
+        kinds = (BackupVerified, BackupCorrupted, BackupVerifyFailed)
+        ended = {one.run_id for one in self._facts() if isinstance(one, kinds)}
+        return [
+            Verification(run_id=one.run_id, backup_id=one.backup_id)
+            for one in asked
+            if one.run_id not in ended
+        ]
 
     async def unwanted(self, store_id: str) -> list[UUID]:
         return [one for one in self._ids(store_id) if self._status(one) in {"expired", "deleting"}]

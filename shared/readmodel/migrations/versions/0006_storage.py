@@ -1,4 +1,4 @@
-"""Where else a backup is to stand, and since when somebody wants it deleted."""
+"""Where else a backup is to stand, since when it is to be deleted, what a store's test said."""
 
 from __future__ import annotations
 
@@ -21,3 +21,7 @@ def upgrade() -> None:
     )
     op.add_column("backups", stores)
     op.add_column("backups", sa.Column("delete_requested_at", sa.DateTime(timezone=True)))
+    op.add_column("stores", sa.Column("tested_at", sa.DateTime(timezone=True)))
+    problem = sa.Column("test_problem", postgresql.JSONB(astext_type=sa.Text()))
+    op.add_column("stores", problem)
+    op.add_column("stores", sa.Column("free_bytes", sa.BigInteger()))

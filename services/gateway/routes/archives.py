@@ -1,0 +1,152 @@
+"""Archives of one backup: where it stands, copies of it, and reading it again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath, JSONBody
+from sqlalchemy import Row, select
+
+from services.gateway import configured
+from services.gateway.appending import land
+from services.gateway.errors import NotRestorableError
+from services.gateway.injection import Deps, Who
+from services.gateway.once import Answer, answer, first_id, once
+from services.gateway.references import refuse_unknown_store
+from services.gateway.representations import Accepted, Input, Label, convert
+from services.gateway.rights import Right
+from services.gateway.routes.backups import BACKUP
+from shared.bus import Draft, Expect, WrongSequenceError
+from shared.errors import ConflictError
+from shared.messages.facts import (
+    ArchiveDeleted,
+    ArchiveFailed,
+    ArchiveRequested,
+    BackupVerifyRequested,
+)
+from shared.messages.facts.archives import archive_id
+from shared.messages.values import Problem
+from shared.readmodel.tables import archives
+
+
+class NewArchive(Input, frozen=True, kw_only=True):
+    """In which further store the backup is to stand."""
+
+    store_id: Label
+
+
+class Archive(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup in one store. `first`: the store that the dump was written to."""
+
+    store_id: str
+    first: bool
+    status: str
+    proof: str
+    stored_bytes: int | None = None
+    problem: Problem | None = None
+    stored_at: datetime | None = None
+    verified_at: datetime | None = None
+
+
+class Archives(msgspec.Struct, frozen=True, kw_only=True):
+    """Every store that a backup stands in, or stood in."""
+
+    items: list[Archive]
+
+
+@get(
+    "/backups/{backup_id:uuid}/archives",
+    opt={"right": Right.BACKUPS_READ},
+    tags=["backups"],
+    operation_id="list_archives",
+)
+async def list_archives(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Archives:
+    """List the stores that the backup stands in: its own first, then its copies."""
+    row = await configured.admitted(deps, caller, Right.BACKUPS_READ, BACKUP, backup_id)
+    query = select(archives).where(archives.c.backup_id == backup_id)
+    copies = await deps.read_model.rows(query.order_by(archives.c.requested_at))
+    return Archives(items=[_own(row), *(convert(copy, Archive, first=False) for copy in copies)])
+
+
+def _own(backup: Row[Any]) -> Archive:
+    return convert(backup, Archive, first=True, stored_at=backup.completed_at)
+
+
+@post(
+    "/backups/{backup_id:uuid}/archives",
+    opt={"right": Right.BACKUPS_CREATE},
+    tags=["backups"],
+    operation_id="copy_backup",
+    status_code=202,
+)
+async def copy_backup(
+    backup_id: FromPath[UUID], data: JSONBody[NewArchive], deps: Deps, caller: Who
+) -> Response[Accepted]:
+    """Copy a completed backup into a further store; what failed or was deleted is tried anew."""
+    row = await configured.admitted(deps, caller, Right.BACKUPS_CREATE, BACKUP, backup_id)
+    await refuse_unknown_store(deps, data.store_id)
+    if row.status != "completed":
+        raise NotRestorableError(f"the backup is {row.status}")
+    if row.store_id == data.store_id:
+        raise ConflictError("this is the backup's own store")
+    about = archive_id(backup_id, data.store_id)
+    subject = f"evt.archive.*.core.{about}"
+    said = await deps.bus.last_of(subject)
+    last = max(said, key=lambda one: one.seq) if said else None
+    if last is None or isinstance(last.message, ArchiveFailed | ArchiveDeleted):
+        asked = ArchiveRequested(
+            archive_id=about,
+            backup_id=backup_id,
+            store_id=data.store_id,
+            actor=caller.actor,
+            request_id=caller.request_id,
+        )
+        try:
+            await land(deps, Draft(asked, Expect(last.seq if last else 0, subject)))
+        except WrongSequenceError as error:
+            raise ConflictError("something was said of this copy meanwhile") from error
+    location = f"/api/v1/backups/{backup_id}/archives"
+    accepted = Accepted(id=str(about), href=location)
+    return Response(accepted, status_code=202, headers={"Location": location})
+
+
+@post(
+    "/backups/{backup_id:uuid}/verify",
+    opt={"right": Right.BACKUPS_VERIFY},
+    tags=["backups"],
+    operation_id="verify_backup",
+    status_code=202,
+)
+async def verify_backup(
+    backup_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
+) -> Response[Accepted]:
+    """Read every object of the backup's archive again, and compare; `Location` is the run."""
+    row = await configured.admitted(deps, caller, Right.BACKUPS_VERIFY, BACKUP, backup_id)
+    if row.status != "completed":
+        raise NotRestorableError(f"the backup is {row.status}")
+
+    async def create(run_id: UUID) -> Answer:
+        asked = BackupVerifyRequested(
+            id=first_id(run_id),
+            backup_id=backup_id,
+            server_id=row.server_id,
+            run_id=run_id,
+            actor=caller.actor,
+            request_id=caller.request_id,
+        )
+        await land(deps, Draft(asked))
+        location = f"/api/v1/runs/{run_id}"
+        return answer(202, Accepted(id=str(run_id), href=location), location)
+
+    return await once(request, deps, caller, create)
+
+
+ROUTES = [
+    list_archives,
+    copy_backup,
+    verify_backup,
+]

@@ -1,0 +1,34 @@
+"""Facts about stores."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from shared.messages.base import Fact, Key
+from shared.messages.values import Problem
+
+
+class StoreFact(Fact, frozen=True, kw_only=True):
+    """About one store."""
+
+    KEYED_BY: ClassVar[str] = "store_id"
+    store_id: Key
+
+
+class StoreTestRequested(StoreFact, frozen=True, kw_only=True):
+    """Somebody wants to know whether the store can be written to and read from."""
+
+    run_id: UUID
+
+
+class StoreTested(StoreFact, frozen=True, kw_only=True):
+    """An object went in, came back equal and was deleted; or why not.
+
+    `free_bytes`: what can still be written there, where the store knows it.
+    """
+
+    run_id: UUID
+    seconds: float
+    free_bytes: int | None = None
+    problem: Problem | None = None
