@@ -104,7 +104,8 @@ async def test_a_corrupt_backup_is_restored_from_its_copy(
     request = asked.message
     assert isinstance(request, ArchiveRequested)
     problem = Problem(code="archive.changed", cause="other bytes", fix="")
-    await platform.bus.append(BackupCorrupted(backup_id=UUID(backup["id"]), problem=problem))
+    found = BackupCorrupted(backup_id=UUID(backup["id"]), problem=problem)
+    await gateway.deps.read_model.at_least((await platform.bus.append(found)).seq)
     body = {
         "target": {**(await target(gateway)), "name": "again"},
         "reason": "the first store lost it",
