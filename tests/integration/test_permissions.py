@@ -39,6 +39,9 @@ ATTEMPTS = "attempted completed failed cancelled"
 MAY_SAY: dict[str, set[str]] = {
     "gateway": said("evt", "backup: requested delete_requested held released")
     | said("evt", "backup: download_requested downloaded download_failed")
+    | said("evt", "backup: verify_requested")
+    | said("evt", "archive: requested")
+    | said("evt", "store: test_requested")
     | said("evt", "execution: requested")
     | said("evt", "audit: exported")
     | said("evt", "letter: retried")
@@ -81,6 +84,7 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "channel: disabled")
     | {"$KV.notes.x1", "$KV.leases.notifier"}
     | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests", "dlq.scheduler-downloads"}
+    | {"dlq.storage-tests"}
     | {"dlq.executor-core-backup", "dlq.retention"},
     "auditor": said("evt", "log: repaired")
     | {"ckpt.audit", "$KV.leases.auditor", "$KV.keys.x1"}
