@@ -10,6 +10,7 @@ import msgspec
 from litestar import Request, Response, get
 from litestar.response import Redirect
 
+from services.gateway.asyncapi import described as messages_described
 from services.gateway.dependencies import Dependencies
 from services.gateway.docs_page import CONTENT_SECURITY_POLICY, errors_page, reference_page
 from services.gateway.injection import Deps
@@ -92,6 +93,12 @@ async def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     return Response(described(request.app), media_type="application/json")
 
 
+@get("/api/v1/asyncapi.json", opt={"right": Right.PUBLIC}, include_in_schema=False)
+async def asyncapi() -> Response[dict[str, Any]]:
+    """The AsyncAPI 3 document of the bus."""
+    return Response(messages_described(), media_type="application/json")
+
+
 ROUTES = [
     healthz,
     readyz,
@@ -99,4 +106,5 @@ ROUTES = [
     reference,
     errors,
     openapi,
+    asyncapi,
 ]

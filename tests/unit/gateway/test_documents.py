@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from services.gateway import asyncapi
 from services.gateway.app import create_litestar
 from services.gateway.docs_page import CONTENT_SECURITY_POLICY, errors_page, reference_page
 from services.gateway.openapi import described
@@ -23,6 +24,29 @@ def test_the_committed_openapi_document_is_the_one_of_the_code() -> None:
 
     told = "run: python -m services.gateway.openapi > docs/api/openapi.json"
     assert committed == described(create_litestar(None)), told
+
+
+def test_the_committed_asyncapi_document_is_the_one_of_the_messages() -> None:
+    committed = msgspec.json.decode((DOCS / "api" / "asyncapi.json").read_bytes())
+
+    told = "run: python -m services.gateway.asyncapi > docs/api/asyncapi.json"
+    assert committed == asyncapi.described(), told
+
+
+def test_every_message_has_an_address_a_stream_and_a_schema_that_its_golden_fits() -> None:
+    document = asyncapi.described()
+    schemas = document["components"]["schemas"]
+    goldens = {path.stem: path for path in (DOCS.parent / "tests/contract/wire").glob("*.json")}
+
+    assert document["channels"].keys() == goldens.keys()
+    for name, path in goldens.items():
+        golden = msgspec.json.decode(path.read_bytes())
+        channel = document["channels"][name]
+        pattern = re.sub(r"\\{\w+\\}", r"[^.]+", re.escape(channel["address"]))
+        assert re.fullmatch(pattern, golden["subject"]), name
+        assert channel["x-jetstream"]["name"] in {"EVENTS", "COMMANDS", "LOGS"}
+        whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+        Draft202012Validator(whole).validate(golden["message"])
 
 
 def test_every_operation_tells_its_right_its_problems_and_a_stable_id() -> None:
