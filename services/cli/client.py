@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 import msgspec
@@ -14,7 +15,8 @@ import msgspec
 from services.cli.errors import AnsweredError, NotSignedInError, UnknownNameError, UnreachableError
 from services.cli.profile import Login, Profile
 
-UNAUTHORIZED = 401
+ACCEPTED, UNAUTHORIZED = 202, 401
+FOR_EVER = aiohttp.ClientTimeout(total=None, sock_read=60.0)
 QUIET_S = 45.0
 """Three times the gateway's keep-alive: after that the connection is dead."""
 
@@ -46,6 +48,13 @@ class Client:
         """The decoded answer of a PUT over `version`."""
         return await self._call("PUT", path, json=body, headers={"If-Match": f'"{version}"'})
 
+    async def revert(self, path: str, version: int, *, over: int) -> Any:
+        """The decoded answer of going back to `version` of a setting, over the present one."""
+        headers = {"If-Match": f'"{over}"'}
+        return await self._call(
+            "POST", f"{path}/revert", json={"version": version}, headers=headers
+        )
+
     async def delete(self, path: str, *, version: int | None = None) -> Any:
         """The decoded answer of a DELETE."""
         headers = {} if version is None else {"If-Match": f'"{version}"'}
@@ -75,6 +84,19 @@ class Client:
         async with self._opened("GET", path, params=query) as response:
             async for line in response.content:
                 yield line
+
+    async def save(self, path: str, file: BinaryIO) -> int | None:
+        """Write the bytes of an answer; how many, or None while they are not ready (202)."""
+        async with self._opened("GET", path, timeout=FOR_EVER) as response:
+            if response.status == ACCEPTED:
+                return None
+            count = 0
+            try:
+                async for piece in response.content.iter_chunked(1 << 20):
+                    count += await asyncio.to_thread(file.write, piece)
+            except aiohttp.ClientPayloadError as error:
+                raise UnreachableError("the bytes broke off, so they are not whole") from error
+            return count
 
     async def told(self, **query: str) -> AsyncIterator[Told]:
         """Live events, for ever; reconnects where it was."""

@@ -14,12 +14,14 @@ from services.cli.commands import (
     audit,
     backups,
     deployment,
+    letters,
     notifications,
     platform,
     policies,
     runs,
     schedules,
     servers,
+    settings,
     stores,
 )
 from services.cli.errors import INTERRUPTED, OK, USAGE, exit_code_of
@@ -37,6 +39,8 @@ NOUNS = (
     runs,
     notifications,
     audit,
+    settings,
+    letters,
 )
 
 

@@ -43,8 +43,14 @@ CONFIG = OpenAPIConfig(
     ),
     render_plugins=(JsonRenderPlugin(),),
 )
-ALWAYS = {"400": "The input is not valid", "503": "A dependency does not answer"}
-FOR_ACCOUNTS = {"401": "Nobody is signed in", "403": "The account lacks the right"}
+ALWAYS = {
+    "400": "The input is not valid",
+    "401": "Nobody is signed in, or the credentials are wrong",
+    "403": "The account lacks the right",
+    "404": "There is no such thing",
+    "429": "Too many requests",
+    "503": "A dependency does not answer",
+}
 
 
 def described(app: Litestar) -> dict[str, Any]:
@@ -88,9 +94,6 @@ def _complete(path: str, method: str, operation: dict[str, Any], right: Right) -
     if right is not Right.PUBLIC:
         operation["security"] = [{"bearer": []}, {"cookie": []}]
         operation["x-right"] = right.value
-        problems |= FOR_ACCOUNTS
-    if "{" in path:
-        problems["404"] = "There is no such thing"
     if method in {"post", "put", "delete"}:
         problems["409"] = "The state does not allow it"
     if "requestBody" in operation:
@@ -120,6 +123,8 @@ def _complete_by_route(operation: dict[str, Any], options: dict[str, Any]) -> No
     if media_types := options.get("streams"):
         text = {"schema": {"type": "string"}}
         answers["200"]["content"] = dict.fromkeys(media_types, text)
+    if options.get("tells_unready"):
+        answers["503"] = {**answers["200"], "description": "Not ready, and why"}
     if options.get("if_match"):
         _header(operation, "If-Match", required=True)
         answers |= {"412": _problem("Not the current version"), "202": _accepted()}

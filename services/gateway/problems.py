@@ -93,6 +93,15 @@ def on_http_exception(
     return _response(structs.replace(problem, errors=faults), error.headers)
 
 
+def on_too_deep(
+    request: Request[Any, Any, Any], error: RecursionError
+) -> Response[ProblemDocument]:
+    """Only input nests so deep; our own code calls itself a few times at most."""
+    structlog.get_logger().warning("too_deep", where=type(error).__name__)
+    problem = document(request, HTTPStatus.BAD_REQUEST, "input.invalid", "the input nests too deep")
+    return _response(structs.replace(problem, fix="send it flatter"))
+
+
 def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
     structlog.get_logger().error("bug", exc_info=error)
     problem = document(
@@ -125,5 +134,6 @@ def _fault(item: dict[str, Any]) -> InputFault:
 HANDLERS: dict[Any, Any] = {
     PlatformError: on_platform_error,
     HTTPException: on_http_exception,
+    RecursionError: on_too_deep,
     Exception: on_bug,
 }

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from services.cli.client import Client, connected
+from services.cli.commands.downloads import download
 from services.cli.errors import BadArgumentError
 from services.cli.output import Output, note, show, show_one
 from services.cli.waiting import ended
@@ -183,6 +184,7 @@ def register(app: App) -> None:
     backups.command(verify)
     backups.command(copy)
     backups.command(list_archives, name="archives")
+    backups.command(download)
     backups.command(hold)
     backups.command(release)
     restores = App(name="restore", help="Restores.")

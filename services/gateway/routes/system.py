@@ -37,7 +37,12 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get("/readyz", opt={"right": Right.PUBLIC}, tags=["system"], operation_id="readyz")
+@get(
+    "/readyz",
+    opt={"right": Right.PUBLIC, "tells_unready": True},
+    tags=["system"],
+    operation_id="readyz",
+)
 async def readyz(deps: Deps) -> Response[Readiness]:
     """The gateway reaches NATS and the read model, and the auditor allows it to write."""
     names = ("nats", "read_model", "auditor")

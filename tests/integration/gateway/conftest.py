@@ -9,12 +9,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import httpx
+import msgspec
 import pytest
 
+from services.gateway.__main__ import listen
+from services.launcher.ports import free_port
 from shared.bus.memory import MemoryBus, MemoryServer
 from shared.readmodel.migrations import migrate
 from tests.integration.gateway.platform import Gateway, Platform, announce_all, settings_for
 from tests.support.postgres import Postgres
+from tests.support.waiting import eventually
 
 TEMPLATE = "gateway_template"
 
@@ -64,3 +69,28 @@ async def gateway(platform: Platform) -> AsyncIterator[Gateway]:
     async with platform.gateway() as running:
         await running.set_up()
         yield running
+
+
+@pytest.fixture
+async def url(gateway: Gateway) -> AsyncIterator[str]:
+    """Where granian serves the gateway."""
+    port = free_port()
+    deps = msgspec.structs.replace(
+        gateway.deps, settings=msgspec.structs.replace(gateway.deps.settings, gateway_port=port)
+    )
+    serving = asyncio.create_task(listen(deps))
+    address = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient() as client:
+
+        async def lives() -> dict[str, str]:
+            with suppress(httpx.TransportError):
+                answer: dict[str, str] = (await client.get(f"{address}/healthz")).json()
+                return answer
+            return {}
+
+        said: dict[str, str] = await eventually(lives)
+        assert said == {"status": "ok"}
+    yield address
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.wait_for(serving, 10)

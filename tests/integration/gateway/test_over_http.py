@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
 from services.cli.errors import CONFLICT, MISSING, OK, REFUSED, USAGE
 from services.cli.main import run
-from services.gateway.__main__ import listen
-from services.launcher.ports import free_port
 from shared.bus.base import EVENTS
 from shared.messages.facts import BackupRequested, ServerTested
 from tests.integration.gateway.platform import (
@@ -25,33 +21,9 @@ from tests.integration.gateway.platform import (
     Gateway,
     Platform,
 )
+from tests.integration.gateway.signing import KEY, identified, signed
 from tests.integration.gateway.test_backups import completed
-from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def url(gateway: Gateway) -> AsyncIterator[str]:
-    """Where granian serves the gateway."""
-    port = free_port()
-    deps = msgspec.structs.replace(
-        gateway.deps, settings=msgspec.structs.replace(gateway.deps.settings, gateway_port=port)
-    )
-    serving = asyncio.create_task(listen(deps))
-    address = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient() as client:
-
-        async def lives() -> dict[str, str]:
-            with suppress(httpx.TransportError):
-                answer: dict[str, str] = (await client.get(f"{address}/healthz")).json()
-                return answer
-            return {}
-
-        said: dict[str, str] = await eventually(lives)
-        assert said == {"status": "ok"}
-    yield address
-    serving.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.wait_for(serving, 10)
+from tests.integration.gateway.test_downloads import complete
 
 
 class CommandLine:
@@ -65,7 +37,9 @@ class CommandLine:
         self._capsys.readouterr()
         code = await asyncio.to_thread(run, arguments)
         said = self._capsys.readouterr()
-        return code, json.loads(said.out) if said.out else said.err
+        # The gateway is in this process, and its own log lines go to stdout, too.
+        lines = [line for line in said.out.splitlines() if line.startswith(("{", "["))]
+        return code, json.loads("\n".join(lines)) if lines else said.err
 
 
 @pytest.fixture
@@ -174,3 +148,61 @@ async def _work(platform: Platform, gateway: Gateway) -> None:
             await gateway.deps.read_model.at_least(delivery.seq)
             await completed(gateway, str(message.backup_id))
             return
+
+
+async def test_the_log_is_searched_proved_and_settings_go_back_by_command(
+    gateway: Gateway, platform: Platform, holdfast: CommandLine
+) -> None:
+    policy = await gateway.add("/policies", {"name": "weekly", "keep_last": 3})
+    changed = await gateway.call(
+        "PUT",
+        f"/policies/{policy['id']}",
+        {"name": "weekly", "keep_last": 5},
+        if_match=f'"{policy["version"]}"',
+    )
+    await signed(platform)
+
+    _, entries = await holdfast("audit", "list", "--object", f"policy/{policy['id']}")
+    number = str(entries[-1]["n"])
+    proved = await holdfast("audit", "proof", number, "--key", KEY.public.hex())
+    refused, _ = await holdfast("audit", "proof", number, "--key", "00" * 32)
+    back = await holdfast("setting", "revert", "policy", policy["id"], str(policy["version"]))
+    _, versions = await holdfast("setting", "versions", "policy", policy["id"])
+    _, hits = await holdfast("search", "week")
+    _, letters = await holdfast("dlq", "list")
+
+    assert changed.status_code == 200
+    assert proved[0] == OK
+    assert proved[1]["action"] == "policy.set"
+    assert refused != OK
+    assert back[0] == OK
+    assert [one["version"] for one in versions][-1] == policy["version"]
+    assert len(versions) == 3
+    assert [hit["noun"] for hit in hits] == ["policy"]
+    assert letters == []
+
+
+async def test_a_backup_is_downloaded_by_command(
+    gateway: Gateway, platform: Platform, holdfast: CommandLine, tmp_path: Path
+) -> None:
+    await identified(platform)
+    server, store = await gateway.add_server(), await gateway.add_store(tmp_path / "store")
+    place = {"server_id": server["id"], "endpoint": "main", "name": "shop"}
+    asked = await gateway.call("POST", "/backups", {"database": place, "store_id": store["id"]})
+    await complete(gateway, asked.json(), tmp_path / "store")
+    file = tmp_path / "taken.tar"
+
+    async def signing() -> None:
+        while True:
+            await signed(platform)
+            await asyncio.sleep(0.1)
+
+    notary = asyncio.create_task(signing())
+    code, _ = await holdfast("backup", "download", asked.json()["id"], str(file))
+    again, _ = await holdfast("backup", "download", asked.json()["id"], str(file))
+    notary.cancel()
+
+    assert (code, again) == (OK, USAGE)
+    assert file.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(file) as tar:
+        assert tar.getnames()[-1].endswith("/manifest")
