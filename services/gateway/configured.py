@@ -81,7 +81,7 @@ async def row_of(deps: Dependencies, noun: Noun[Any], key: Any) -> Row[Any]:
     """The row of one thing; raises NotFoundError."""
     row = await deps.read_model.one(select(noun.table).where(noun.table.c.id == key))
     if row is None:
-        raise _missing(noun)
+        raise missing(noun)
     return row
 
 
@@ -97,7 +97,7 @@ async def admitted(
     try:
         await admit(deps, caller, right, row._mapping[noun.server])
     except NotFoundError:
-        raise _missing(noun) from None
+        raise missing(noun) from None
     return row
 
 
@@ -231,7 +231,7 @@ async def _seen(deps: Dependencies, landed: Landed, noun: Noun[Any], key: Any) -
     return await seen(deps, select(noun.table).where(noun.table.c.id == key))
 
 
-def _missing(noun: Noun[Any]) -> NotFoundError:
+def missing(noun: Noun[Any]) -> NotFoundError:
     return NotFoundError(f"there is no {noun.name} with this id", fix=f"see {noun.path}")
 
 

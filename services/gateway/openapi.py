@@ -43,6 +43,9 @@ CONFIG = OpenAPIConfig(
     ),
     render_plugins=(JsonRenderPlugin(),),
 )
+ONCE_ONLY = ("/setup", "/api-keys")
+"""What shows a secret once, and so has no answer that could be repeated."""
+
 ALWAYS = {
     "400": "The input is not valid",
     "401": "Nobody is signed in, or the credentials are wrong",
@@ -107,13 +110,18 @@ def _complete_by_method(
     path: str, method: str, operation: dict[str, Any], problems: dict[str, str]
 ) -> None:
     answers = operation["responses"]
-    if method in {"put", "delete"} and not path.startswith("/api/v1/backups"):
+    versioned = not path.startswith("/api/v1/backups") and "/sessions" not in path
+    if method in {"put", "delete"} and versioned:
         _header(operation, "If-Match", required=True)
         problems |= {"412": "Not the current version", "428": "If-Match is missing"}
-    if method == "post" and answers.keys() & {"201", "202"} and "setup" not in path:
+    if method == "post" and answers.keys() & {"201", "202"} and not path.endswith(ONCE_ONLY):
         _header(operation, HEADER, required=False)
         problems["422"] = "The Idempotency-Key stands for another request"
-    if method == "put" or "201" in answers or path.endswith(("test-connection", "/databases")):
+    if (
+        method == "put"
+        or ("201" in answers and not path.endswith(ONCE_ONLY))
+        or path.endswith(("test-connection", "/databases"))
+    ):
         answers.setdefault("202", _accepted())
 
 

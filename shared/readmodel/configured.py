@@ -21,6 +21,7 @@ def server_of(row: Row[Any]) -> ServerSetting:
         runner=row.runner,
         endpoints=msgspec.convert(row.endpoints, list[Endpoint]),
         run_limit=row.run_limit,
+        group_ids=row.group_ids,
     )
 
 

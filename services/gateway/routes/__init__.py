@@ -1,6 +1,7 @@
 """The routes of the API: one file per noun; a new noun is a new file and its line here."""
 
 from services.gateway.routes import (
+    api_keys,
     archives,
     audit,
     audit_export,
@@ -15,6 +16,7 @@ from services.gateway.routes import (
     downloads,
     events,
     executions,
+    groups,
     holds,
     metrics,
     objectives,
@@ -28,17 +30,23 @@ from services.gateway.routes import (
     schedules,
     search,
     servers,
+    sessions,
     settings,
     setup,
     store_usage,
     stores,
     system,
     templates,
+    users,
 )
 
 API = [
     *setup.ROUTES,
     *auth.ROUTES,
+    *users.ROUTES,
+    *sessions.ROUTES,
+    *api_keys.ROUTES,
+    *groups.ROUTES,
     *servers.ROUTES,
     *reach.ROUTES,
     *databases.ROUTES,

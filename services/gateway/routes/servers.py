@@ -17,6 +17,7 @@ from services.gateway.callers import Caller
 from services.gateway.configured import Change, Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
+from services.gateway.granting import Environment, refuse_unknown_groups
 from services.gateway.injection import Deps, Who
 from services.gateway.listing import Cursor, Limit, by_name, listed
 from services.gateway.once import Answer, once
@@ -32,7 +33,6 @@ from shared.messages.values import Endpoint, PluginConfig, Problem
 from shared.plugins import Schema
 from shared.readmodel.tables import servers
 
-Environment = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9 _.-]+$")]
 HealthNow = Literal["unknown", "healthy", "degraded", "unreachable"]
 
 
@@ -55,6 +55,7 @@ class NewServer(Input, frozen=True, kw_only=True):
     runner: PluginConfig
     endpoints: Annotated[list[NewEndpoint], Meta(min_length=1, max_length=20)]
     run_limit: Annotated[int, Meta(ge=1, le=32)] = 2
+    group_ids: Annotated[list[Label], Meta(max_length=20)] = []
 
     def __repr__(self) -> str:
         return f"NewServer(name={self.name!r})"
@@ -70,6 +71,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     runner: PluginConfig
     endpoints: list[Endpoint]
     run_limit: int
+    group_ids: list[str]
     health: HealthNow
     health_problem: Problem | None = None
     health_at: datetime | None = None
@@ -178,7 +180,7 @@ async def _current(
 
 def _place(data: NewServer) -> Place:
     """Where the server would stand: nobody puts one where they may not change it."""
-    return Place(data.environment)
+    return Place(data.environment, tuple(data.group_ids))
 
 
 async def _setting(
@@ -186,6 +188,7 @@ async def _setting(
 ) -> ServerSetting:
     """The new state with every secret sealed; `before` is the row that it replaces."""
     _refuse_twins(data)
+    await refuse_unknown_groups(deps, data.group_ids)
     subject = f"cfg.server.{change.key}"
     runner, schema = await accepted(deps, "runner", data.runner, "/runner", _old(before, data))
     return ServerSetting(
@@ -204,6 +207,7 @@ async def _setting(
             ).items()
         ],
         run_limit=data.run_limit,
+        group_ids=sorted(set(data.group_ids)),
     )
 
 

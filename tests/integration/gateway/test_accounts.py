@@ -233,7 +233,7 @@ async def sign_in_as(gateway: Gateway, role: Role, *grants: Grant) -> str:
     account = NewAccount(
         name=name, email=email, password_hash=hashed, role=role, grants=list(grants)
     )
-    setting = await gateway.deps.accounts.sealed(f"user-{name}", account)
+    setting = await gateway.deps.accounts.sealed(str(uuid4()), account)
     claim = await taking(gateway.deps, gateway.deps.accounts.email_claim(email), setting)
     landed = await gateway.deps.bus.append_all([claim, Draft(setting, Expect(0))])
     await gateway.deps.read_model.at_least(landed.seq)
