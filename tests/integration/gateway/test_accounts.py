@@ -33,6 +33,7 @@ SETUP = {"token": TOKEN, "name": "Ada", "email": EMAIL, "password": PASSWORD}
 async def test_the_one_time_token_makes_one_administrator_however_many_ask_at_once(
     platform: Platform,
 ) -> None:
+    """Abuse case 22: of any number of requests with the token of the start, one wins."""
     async with platform.gateway() as one, platform.gateway() as other:
         answers = await asyncio.gather(
             *(each.call("POST", "/setup", SETUP) for each in (one, other, one, other))
@@ -49,6 +50,7 @@ async def test_the_one_time_token_makes_one_administrator_however_many_ask_at_on
 
 
 async def test_a_wrong_token_makes_nobody(platform: Platform) -> None:
+    """Abuse case 22: an open installation is nobody's who only finds it."""
     async with platform.gateway() as gateway:
         answer = await gateway.call("POST", "/setup", {**SETUP, "token": "guessed"})
 
@@ -113,6 +115,7 @@ async def test_nothing_personal_stands_in_the_log(gateway: Gateway, platform: Pl
 
 
 async def test_a_refresh_token_works_once_and_its_reuse_ends_the_session(gateway: Gateway) -> None:
+    """Abuse case 19: a replayed refresh token ends everything that came from it."""
     old = (await gateway.log_in())["refresh_token"]
     new = await gateway.call("POST", "/auth/refresh", {"refresh_token": old})
     gateway.signed_in(new)
