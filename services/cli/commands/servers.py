@@ -27,6 +27,9 @@ RunnerSecrets = Annotated[
     tuple[str, ...],
     Parameter(name="--runner-secret", negative="", help="A secret of the runner, as key=FILE"),
 ]
+Groups = Annotated[
+    tuple[str, ...], Parameter(name="--group", negative="", help="A group it belongs to")
+]
 
 
 async def add(  # noqa: PLR0913 - an argument per option
@@ -41,6 +44,7 @@ async def add(  # noqa: PLR0913 - an argument per option
     endpoint: str = "main",
     environment: str = "production",
     pool: str = "core",
+    groups: Groups = (),
     output: Output = None,
 ) -> None:
     """Register a server with one engine.
@@ -52,6 +56,7 @@ async def add(  # noqa: PLR0913 - an argument per option
             "name": name,
             "environment": environment,
             "pool": pool,
+            "group_ids": [(await client.named("/server-groups", it))["id"] for it in groups],
             "runner": await config_of(client, "runner", runner, runner_settings, runner_secrets),
             "endpoints": [
                 {

@@ -133,6 +133,35 @@ async def test_the_command_line_says_what_is_wrong_with_one_exit_code_each(
     assert (signed_out[0], "holdfast login" in signed_out[1]) == (REFUSED, True)
 
 
+async def test_the_command_line_manages_accounts_sessions_keys_and_groups(
+    holdfast: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password, token = tmp_path / "password", tmp_path / "token"
+    group = await holdfast("group", "add", "web")
+    user = await holdfast(
+        *("user", "add", "Grace", "--email", "grace@example.com", "--role", "operator"),
+        *("--group", "web", "--without", "backups.download", "--password-file", str(password)),
+    )
+    role = await holdfast("user", "role", "grace@example.com", "viewer")
+    made = await holdfast(
+        *("token", "add", "robot", "--right", "servers.read", "--token-file", str(token))
+    )
+    sessions = await holdfast("session", "list")
+    with monkeypatch.context() as patch:
+        patch.setenv("HOLDFAST_TOKEN_FILE", str(token))
+        read, refused = await holdfast("server", "list"), await holdfast("user", "list")
+    revoked = await holdfast("token", "revoke", "robot")
+    deleted = await holdfast("user", "delete", "grace@example.com")
+
+    assert user[1]["grants"] == [
+        {"role": "operator", "group_ids": [group[1]["id"]], "without": ["backups.download"]}
+    ]
+    assert (role[1]["role"], role[1]["grants"]) == ("viewer", [])
+    assert ("token" in made[1], token.stat().st_mode & 0o777) == (False, 0o600)
+    assert [item["current"] for item in sessions[1]].count(True) == 1
+    assert (read[0], refused[0], revoked[0], deleted[0]) == (OK, REFUSED, OK, OK)
+
+
 async def _work(platform: Platform, gateway: Gateway) -> None:
     """What a worker does with a test and with a backup."""
     async for delivery in platform.bus.follow(EVENTS, after_seq=0):
