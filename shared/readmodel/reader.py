@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from sqlalchemy import Executable, Row, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from shared.errors import UnavailableError
+from shared.errors import InvalidInputError, UnavailableError
 from shared.readmodel.tables import checkpoints
 from shared.readmodel.url import engine_url
 
@@ -33,10 +34,18 @@ class ReadModel:
         self._engine = engine
 
     async def rows(self, query: Executable) -> Sequence[Row[Any]]:
-        """All rows of `query`; raises UnavailableError while Postgres is away."""
+        """All rows of `query`; raises UnavailableError while Postgres is away.
+
+        A value that no column can hold (a NUL in a text, say) raises InvalidInputError: it came
+        from whoever asks, and asking again would not help.
+        """
         try:
             async with self._engine.connect() as connection:
                 return (await connection.execute(query)).all()
+        except DBAPIError as error:
+            if error.orig is not None and isinstance(error.orig.__cause__, asyncpg.DataError):
+                raise InvalidInputError("a value is none that could be stored") from None
+            raise UnavailableError("the read model does not answer") from error
         except (SQLAlchemyError, OSError) as error:
             raise UnavailableError("the read model does not answer") from error
 

@@ -61,3 +61,15 @@ async def test_many_parameters_are_no_failure(gateway: Gateway) -> None:
     answer = await gateway.call("GET", f"/audit/logs?{many}")
 
     assert answer.status_code in {200, 400, 414}
+
+
+@pytest.mark.parametrize(
+    "path", ["/search?q=a%00b", "/audit/logs?actor=%00", "/settings/policy/a%00b/versions"]
+)
+async def test_a_text_that_no_table_can_hold_is_refused_or_not_found(
+    gateway: Gateway, path: str
+) -> None:
+    """abuse case 38: found by schemathesis; it was told as a read model that does not answer."""
+    answer = await gateway.call("GET", path)
+
+    assert answer.status_code in {400, 404}
