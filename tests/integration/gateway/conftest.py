@@ -68,6 +68,11 @@ async def gateway(platform: Platform) -> AsyncIterator[Gateway]:
     """A gateway with its first administrator signed in."""
     async with platform.gateway() as running:
         await running.set_up()
+
+        async def visible() -> bool:
+            return (await running.call("GET", "/auth/me")).is_success
+
+        await eventually(visible)  # on a slow machine the projection may be seconds behind
         yield running
 
 

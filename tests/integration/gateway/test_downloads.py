@@ -124,7 +124,12 @@ async def test_the_encrypted_archive_comes_as_a_tar_that_opens_again(
     assert answer.headers["content-disposition"].endswith('.tar"')
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
         assert tar.getnames()[-1] == f"{backup}/1/manifest"
-        tar.extractall(tmp_path / "taken", filter="data")
+        for member in tar.getmembers():
+            content = tar.extractfile(member)
+            assert content is not None
+            path = tmp_path / "taken" / member.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.read())
     assert await read(local(tmp_path / "taken"), f"{backup}/1") == RAW
 
 

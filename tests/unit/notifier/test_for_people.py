@@ -89,14 +89,17 @@ async def test_a_repeat_is_counted_and_the_end_told_once(
             await bus.append(make_failed())
         for _ in range(2):
             await bus.append(make_completed())
-        texts = await heard(receiver, 2)
+        await heard(receiver, 2)
         await bus.append(make_failed())
         texts = await heard(receiver, 3)
 
-    assert texts[0].startswith("Backup of orders on shop failed: no such database")
-    assert texts[1].startswith("Recovered after 3 failures: Backup of orders on shop completed")
+    failed, recovered = sorted(texts[:2])  # two posts at once: either may be heard first
+    assert failed.startswith("Backup of orders on shop failed: no such database")
+    assert recovered.startswith("Recovered after 3 failures: Backup of orders on shop completed")
     assert texts[2].startswith("Backup of orders on shop failed")
-    assert [one.purpose for one in await endings(bus)] == ["fact", "recovered", "fact"]
+    purposes = [one.purpose for one in await endings(bus)]
+    assert sorted(purposes[:2]) == ["fact", "recovered"]
+    assert purposes[2:] == ["fact"]
 
 
 async def test_what_was_told_is_known_after_a_restart(bus: MemoryBus, receiver: Receiver) -> None:
