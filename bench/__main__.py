@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench import backups, events, projection, retention
+from bench import api, backups, events, projection, retention
 
 
 def main() -> int:
     """Run every bench, also after one that missed."""
-    return max([backups.main(), events.main(), projection.main(), retention.main()])
+    return max([api.main(), backups.main(), events.main(), projection.main(), retention.main()])
 
 
 if __name__ == "__main__":
