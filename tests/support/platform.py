@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +138,15 @@ class Installed:
             return found
 
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """What the platform's own database answers to its reader."""
+        """What the platform's own database answers to its reader, once it answers again."""
         url = self.platform.installation.database_url("reader").read_text()
-        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+
+        async def connect() -> asyncpg.Connection | None:
+            with suppress(OSError, asyncpg.CannotConnectNowError):
+                return await asyncpg.connect(url.replace("+asyncpg", ""))
+            return None
+
+        connection = await eventually(connect, within=30, what="Postgres lets a reader in")
         try:
             return list(await connection.fetch(query, *arguments))
         finally:
