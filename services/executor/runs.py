@@ -19,6 +19,7 @@ from services.executor.lease import run_lease
 from services.executor.progress import RunLog
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.bus.base import LeaveDelivery
+from shared.ending import in_time
 from shared.errors import PlatformError, UnavailableError
 from shared.faults import Point
 from shared.messages.base import Fact, now
@@ -201,8 +202,7 @@ class Runs:
 
     async def _settled(self, work: Work) -> Completion | None:
         try:
-            async with asyncio.timeout(_SETTLE_S):
-                return await work.settle()
+            return await in_time(work.settle(), _SETTLE_S)
         except (PlatformError, TimeoutError):
             # The run ends all the same; what is left bears the run's id in its name.
             structlog.get_logger().warning("not cleaned up", run_id=str(work.order.run_id))

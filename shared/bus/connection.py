@@ -22,7 +22,7 @@ from nats.aio.client import Client
 from shared import metrics
 from shared.bus.errors import NoAnswerError
 from shared.bus.link import Link
-from shared.ending import ended
+from shared.ending import ended, in_time
 from shared.settings import ConfigurationError
 
 PING_EVERY_S, PINGS_MISSED = 10, 2
@@ -197,5 +197,4 @@ _background: set[asyncio.Future[Any]] = set()
 
 async def _closed(client: Client) -> None:
     with suppress(Exception):  # whatever closing a dead client says, nobody can use it
-        async with asyncio.timeout(CONNECT_WITHIN_S):
-            await client.close()
+        await in_time(client.close(), CONNECT_WITHIN_S)

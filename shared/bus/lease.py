@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from shared.bus.base import Bus
-from shared.ending import ended
+from shared.ending import ended, in_time
 from shared.errors import PlatformError, UnavailableError, leaves
 
 LEASE_TTL_S = 2.0
@@ -36,7 +36,6 @@ async def held(
     Yields the task that renews; it ends with LeaseLostError when the lease is lost, so a service
     runs its work and that task in one TaskGroup. A lease is a hint: what it guards is fenced too.
     """
-    bucket = bus.kv("leases")
     revision = await _taken(bus, name, holder, ttl_s)
     renewing = asyncio.create_task(_renew(bus, name, holder, revision, ttl_s))
     try:
@@ -44,10 +43,7 @@ async def held(
     finally:
         await ended(renewing)
         with suppress(PlatformError, TimeoutError):  # not given back: it expires by itself
-            async with asyncio.timeout(ttl_s):
-                entry = await bucket.get(name)
-                if entry is not None and entry.value == holder.encode():
-                    await bucket.delete(name)
+            await in_time(_give_back(bus, name, holder), ttl_s)
 
 
 async def led(bus: Bus, name: str, holder: str, lead: Lead) -> None:
@@ -94,6 +90,13 @@ async def _taken(bus: Bus, name: str, holder: str, ttl_s: float) -> int:
             if revision := await bus.kv("leases").create(name, holder.encode(), ttl_s=ttl_s):
                 return revision
         await asyncio.sleep(ttl_s / 4)
+
+
+async def _give_back(bus: Bus, name: str, holder: str) -> None:
+    bucket = bus.kv("leases")
+    entry = await bucket.get(name)
+    if entry is not None and entry.value == holder.encode():
+        await bucket.delete(name)
 
 
 async def _renew(bus: Bus, name: str, holder: str, revision: int, ttl_s: float) -> None:

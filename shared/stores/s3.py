@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta
 
+from shared.ending import in_time
 from shared.stores import s3_control
 from shared.stores.base import (
     ObjectDamagedError,
@@ -231,10 +232,12 @@ class S3(
 
     async def _clean_up(self, path: str) -> None:
         """After a failure or a cancellation: no open upload and no object under this name."""
+        with suppress(StoreError, TimeoutError):
+            await in_time(self._removed(path), _CLEANUP_S)
+
+    async def _removed(self, path: str) -> None:
         import obstore
 
-        with suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(_CLEANUP_S):
-                await s3_control.abort(self, path, datetime.now(UTC), exact=True)
-                with named_errors():
-                    await obstore.delete_async(self._objects, path)
+        await s3_control.abort(self, path, datetime.now(UTC), exact=True)
+        with named_errors():
+            await obstore.delete_async(self._objects, path)

@@ -9,7 +9,7 @@ import pytest
 from shared.bus.lease import held
 from shared.bus.memory import MemoryBus
 from shared.bus.memory_stream import Changed
-from shared.ending import ended
+from shared.ending import ended, in_time
 
 
 async def test_a_task_is_over_however_it_ends() -> None:
@@ -79,3 +79,36 @@ async def test_who_waits_ends_when_cancelled_just_as_something_comes() -> None:
     async with asyncio.timeout(5):
         await asyncio.wait({task})
     assert task.cancelled()
+
+
+async def test_what_takes_too_long_after_a_failed_group_is_out_of_time_and_not_cancelled() -> None:
+    stopped = asyncio.Event()
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("a task of the group")
+
+    async def for_ever() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.set()
+
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+    with pytest.raises(TimeoutError):
+        await in_time(for_ever(), 0.01)
+    assert stopped.is_set()
+
+
+async def test_what_ends_in_time_gives_its_result_or_its_error() -> None:
+    async def answers() -> int:
+        return 7
+
+    async def fails() -> int:
+        raise ValueError("inside")
+
+    assert await in_time(answers(), 5) == 7
+    with pytest.raises(ValueError, match="inside"):
+        await in_time(fails(), 5)

@@ -26,6 +26,7 @@ from services.executor.runners.base import (
 )
 from services.executor.runners.lines import Lines
 from services.executor.runners.pipes import PIECE_BYTES, ReadingEnd, WritingEnd, widen
+from shared.ending import in_time
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PR_SET_PDEATHSIG = 1
@@ -132,8 +133,7 @@ class LocalProcess:
     async def kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        async with asyncio.timeout(_KILL_WAIT_S):
-            await self._process.wait()
+        await in_time(self._process.wait(), _KILL_WAIT_S)
 
     async def close(self) -> None:
         """End whatever still runs and give every descriptor back."""
