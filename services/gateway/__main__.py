@@ -23,6 +23,10 @@ from shared.readmodel.reader import read_model
 from shared.serving import serve
 from shared.settings import load
 
+BACKLOG = 1024
+CONNECTIONS = 4096
+"""Open at once; each listener to live events holds one. granian's own bound would be 128."""
+
 _log = structlog.get_logger()
 
 
@@ -73,6 +77,8 @@ async def _listen(deps: Dependencies, files: Certificate | None, look_every_s: f
         port=settings.gateway_port,
         interface=Interfaces.ASGI,
         websockets=False,
+        backlog=BACKLOG,
+        backpressure=CONNECTIONS,
         log_enabled=False,
         ssl_cert=files.cert if files else None,
         ssl_key=files.key if files else None,
@@ -85,7 +91,7 @@ async def _listen(deps: Dependencies, files: Certificate | None, look_every_s: f
         await asyncio.shield(serving)
     finally:
         watching.cancel()
-        await deps.live.close()
+        deps.live.close()
         server.stop()  # type: ignore[no-untyped-call]  # granian's embedded server is untyped
         await serving
     raise RuntimeError("the HTTP server ended by itself")

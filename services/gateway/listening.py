@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from services.gateway.callers import Caller
-from services.gateway.grants import covers, everywhere, holds
+from services.gateway.grants import Place, covers, everywhere, holds
 from services.gateway.identities import Identities
 from services.gateway.live import LiveEvent
 from services.gateway.rights import OF_SERVERS, Right
@@ -47,6 +47,7 @@ class Listener:
     def __init__(self, identities: Identities, caller: Caller, asked: Asked) -> None:
         self._identities, self._caller, self._asked = identities, caller, asked
         self._look_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+        self._may: dict[tuple[Right, bool, Place | None], bool] = {}
 
     def stirs(self, event: LiveEvent) -> bool:
         """Whether it is for them, or about their own account: then they are looked up anew."""
@@ -57,17 +58,28 @@ class Listener:
 
     def hears(self, event: LiveEvent) -> bool:
         """Whether to send it."""
-        return self._asked.includes(event) and may_hear(self._caller, event)
+        return self._asked.includes(event) and self._may_hear(event)
+
+    def _may_hear(self, event: LiveEvent) -> bool:
+        # Remembered: with hundreds of listeners this is asked thousands of times a second.
+        about = event.topic.right, bool(event.topic.field), event.place
+        if about not in self._may:
+            self._may[about] = may_hear(self._caller, event)
+        return self._may[about]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is a reason to look them up again."""
+        return asyncio.get_running_loop().time() >= self._look_at
 
     async def may_go_on(self) -> bool:
-        """Whether the session still lives and may listen; looks when there is a reason to."""
-        at = asyncio.get_running_loop().time()
-        if at >= self._look_at:
-            try:
-                self._caller = await self._identities.again(self._caller)
-            except UnauthenticatedError:
-                return False
-            self._look_at = at + LOOK_AGAIN_S
+        """Look them up: whether the session still lives and may listen."""
+        self._look_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+        self._may.clear()
+        try:
+            self._caller = await self._identities.again(self._caller)
+        except UnauthenticatedError:
+            return False
         return holds(self._caller, Right.EVENTS_READ)
 
     def _concerns(self, event: LiveEvent) -> bool:

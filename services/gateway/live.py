@@ -6,10 +6,10 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from typing import Any
 
 import msgspec
+from litestar.response.sse import ServerSentEventMessage
 
 from services.gateway.grants import Place
 from services.gateway.places import OUTPUT, TOPICS, UNKNOWN, Places, Topic
@@ -45,7 +45,8 @@ class Cursor(msgspec.Struct, frozen=True):
 class LiveEvent(msgspec.Struct, frozen=True):
     """One message as listeners may see it: sealed values are gone. `at` includes it.
 
-    `place` is where the server stands that it is about, if there is one.
+    `place` is where the server stands that it is about, if there is one. `framed` is what goes
+    over the wire, made once for all listeners.
     """
 
     at: Cursor
@@ -55,6 +56,7 @@ class LiveEvent(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     topic: Topic = UNKNOWN
     place: Place | None = None
+    framed: bytes = b""
 
     @property
     def noun(self) -> str:
@@ -82,7 +84,7 @@ class Live:
         self._shown = 0
         self._cursor = Cursor(0, 0)
         self._oldest = Cursor(0, 0)
-        self._changed = asyncio.Condition()
+        self._waiting: set[asyncio.Future[None]] = set()
         self._closed = False
         self._places = Places(read_model)
 
@@ -97,11 +99,10 @@ class Live:
             group.create_task(self._follow(EVENTS, self._cursor.events))
             group.create_task(self._follow(LOGS, self._cursor.logs))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End every listener's stream; they come back with their cursor."""
-        async with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self._wake()
 
     @property
     def cursor(self) -> Cursor:
@@ -137,10 +138,26 @@ class Live:
                 said = loop.time()
 
     async def _anything_after(self, position: int, *, until: float) -> None:
-        """Wait for more than the `position` first events, or until the time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(until), self._changed:
-                await self._changed.wait_for(lambda: self._closed or self._shown > position)
+        """Wait for more than the `position` first events, or until the time.
+
+        A future each, not a condition: its lock would let hundreds of listeners on one by one.
+        """
+        if self._closed or self._shown > position:
+            return
+        loop = asyncio.get_running_loop()
+        waiting = loop.create_future()
+        self._waiting.add(waiting)
+        timer = loop.call_at(until, _over, waiting)
+        try:
+            await waiting
+        finally:
+            timer.cancel()
+            self._waiting.discard(waiting)
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            _over(waiting)
+        self._waiting.clear()
 
     async def _follow(self, stream: str, after_seq: int) -> None:
         async for delivery in self._bus.follow(stream, after_seq=after_seq):
@@ -169,13 +186,13 @@ class Live:
         topic = OUTPUT if delivery.stream == LOGS else TOPICS.get(_noun(delivery.subject), UNKNOWN)
         place = await self._places.of(topic, body)
         kind = str(body.get("type", ""))
-        event = LiveEvent(at, delivery.stream, kind, delivery.subject, body, topic, place)
-        async with self._changed:
-            if len(self._ring) == RING:
-                self._oldest = _raised(self._oldest, self._ring[0])
-            self._ring.append(event)
-            self._shown += 1
-            self._changed.notify_all()
+        framed = _framed(at, kind, delivery.subject, body)
+        event = LiveEvent(at, delivery.stream, kind, delivery.subject, body, topic, place, framed)
+        if len(self._ring) == RING:
+            self._oldest = _raised(self._oldest, self._ring[0])
+        self._ring.append(event)
+        self._shown += 1
+        self._wake()
 
 
 class ResyncNeeded(Exception):  # noqa: N818 - a signal to the route, not a failure
@@ -184,6 +201,16 @@ class ResyncNeeded(Exception):  # noqa: N818 - a signal to the route, not a fail
     def __init__(self, cursor: Cursor) -> None:
         super().__init__(str(cursor))
         self.cursor = cursor
+
+
+def _over(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def _framed(at: Cursor, kind: str, subject: str, body: dict[str, Any]) -> bytes:
+    data = msgspec.json.encode({"type": kind, "subject": subject, "event": body})
+    return ServerSentEventMessage(event=kind, id=str(at), data=data).encode()
 
 
 def _misses(here: Cursor, oldest: Cursor) -> bool:

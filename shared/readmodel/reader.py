@@ -40,14 +40,28 @@ class ReadModel:
         from whoever asks, and asking again would not help.
         """
         try:
-            async with self._engine.connect() as connection:
-                return (await connection.execute(query)).all()
+            return await self._told(query)
         except DBAPIError as error:
             if error.orig is not None and isinstance(error.orig.__cause__, asyncpg.DataError):
                 raise InvalidInputError("a value is none that could be stored") from None
             raise UnavailableError("the read model does not answer") from error
         except (SQLAlchemyError, OSError) as error:
             raise UnavailableError("the read model does not answer") from error
+
+    async def _told(self, query: Executable) -> Sequence[Row[Any]]:
+        """One round trip: no transaction around a single statement, and no ping before it.
+
+        So a connection may turn out to be dead; the pool throws all of that age away then, and
+        reading once more is harmless.
+        """
+        try:
+            async with self._engine.connect() as connection:
+                return (await connection.execute(query)).all()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).all()
 
     async def portions(
         self, query: Executable, *, size: int = 1000
@@ -58,6 +72,8 @@ class ReadModel:
         """
         try:
             async with self._engine.connect() as connection:
+                # A cursor lives in a transaction, and sees the state of its beginning.
+                await connection.execution_options(isolation_level="READ COMMITTED")
                 told = await connection.stream(query, execution_options={"yield_per": size})
                 async for some in told.partitions():
                     yield some
@@ -93,7 +109,7 @@ async def read_model(url: str, *, connections: int = 5) -> AsyncIterator[ReadMod
         engine_url(url),
         pool_size=connections,
         max_overflow=0,
-        pool_pre_ping=True,
+        isolation_level="AUTOCOMMIT",
         hide_parameters=True,
         connect_args={"server_settings": {"default_transaction_read_only": "on"}},
     )

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Request, get
 from litestar.params import QueryParameter
-from litestar.response import ServerSentEvent
+from litestar.response import Stream
 from litestar.response.sse import ServerSentEventMessage
 
 from services.gateway.dependencies import Dependencies
 from services.gateway.injection import Deps, Who
 from services.gateway.listening import Asked, Listener
-from services.gateway.live import Cursor, LiveEvent, ResyncNeeded
+from services.gateway.live import Cursor, ResyncNeeded
 from services.gateway.rights import Right
 
 RETRY_MS = 2000
+QUIET = ServerSentEventMessage(comment="quiet", data=None).encode()
 
 After = Annotated[str, QueryParameter(max_length=60, description="Cursor; as Last-Event-ID")]
 Topics = Annotated[str, QueryParameter(max_length=200, description="Nouns, comma-separated")]
@@ -29,6 +29,7 @@ OfRun = Annotated[str, QueryParameter(max_length=64, description="Also the outpu
     opt={"right": Right.EVENTS_READ},
     tags=["events"],
     operation_id="listen",
+    response_description="Events, as they happen",
     media_type="text/event-stream",
 )
 async def listen(  # noqa: PLR0913, PLR0917 - an argument per query parameter
@@ -38,7 +39,7 @@ async def listen(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     after: After = "",
     topics: Topics = "",
     run: OfRun = "",
-) -> ServerSentEvent:
+) -> Stream:
     """What happens, as it happens. Each `id` is a cursor to come back with.
 
     `resync` says that the cursor is too old: load everything anew, then go on from its `id`.
@@ -46,41 +47,37 @@ async def listen(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     """
     cursor = Cursor.read(request.headers.get("last-event-id") or after)
     asked = Asked(frozenset(filter(None, topics.split(","))), run)
-    return ServerSentEvent(_messages(deps, cursor, Listener(deps.identities, caller, asked)))
+    return Stream(
+        messages(deps, cursor, Listener(deps.identities, caller, asked)),
+        media_type="text/event-stream",
+        headers={"x-accel-buffering": "no"},
+    )
 
 
-async def _messages(
+async def messages(
     deps: Dependencies, cursor: Cursor | None, listener: Listener
-) -> AsyncIterator[ServerSentEventMessage]:
+) -> AsyncIterator[bytes]:
     """What the listener hears, until their session ends or they may not listen any more."""
     start = cursor or deps.live.cursor
-    yield ServerSentEventMessage(event="ready", id=str(start), data="{}", retry=RETRY_MS)
+    ready = ServerSentEventMessage(event="ready", id=str(start), data="{}", retry=RETRY_MS)
+    yield ready.encode()
     try:
-        async for event in _heard(deps, start, listener):
-            yield _message(event)
+        async for framed in _heard(deps, start, listener):
+            yield framed
     except ResyncNeeded as needed:
-        yield ServerSentEventMessage(event="resync", id=str(needed.cursor), data="{}")
-        async for event in _heard(deps, needed.cursor, listener):
-            yield _message(event)
+        yield ServerSentEventMessage(event="resync", id=str(needed.cursor), data="{}").encode()
+        async for framed in _heard(deps, needed.cursor, listener):
+            yield framed
 
 
-async def _heard(
-    deps: Dependencies, start: Cursor, listener: Listener
-) -> AsyncIterator[LiveEvent | None]:
+async def _heard(deps: Dependencies, start: Cursor, listener: Listener) -> AsyncIterator[bytes]:
     async for event in deps.live.listen(start, listener.stirs):
-        if not await listener.may_go_on():
-            return
-        if event is None or listener.hears(event):  # their rights may just have shrunk
-            yield event
-
-
-def _message(event: LiveEvent | None) -> ServerSentEventMessage:
-    if event is None:
-        return ServerSentEventMessage(comment="quiet", data=None)
-    data = {"type": event.type, "subject": event.subject, "event": event.body}
-    return ServerSentEventMessage(
-        event=event.type, id=str(event.at), data=msgspec.json.encode(data)
-    )
+        if listener.is_due:
+            if not await listener.may_go_on():
+                return
+            if event is not None and not listener.hears(event):  # their rights have just shrunk
+                continue
+        yield QUIET if event is None else event.framed
 
 
 ROUTES = [

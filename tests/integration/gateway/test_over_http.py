@@ -88,7 +88,7 @@ async def test_an_open_event_stream_does_not_hold_up_the_end(url: str, gateway: 
     ):
         lines = stream.aiter_lines()
         first = [await anext(lines) for _ in range(3)]
-        await gateway.deps.live.close()
+        gateway.deps.live.close()
         rest = [line async for line in lines]
 
     assert "event: ready" in first
