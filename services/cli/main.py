@@ -15,6 +15,7 @@ from services.cli.commands import (
     backups,
     deployment,
     groups,
+    keys,
     letters,
     notifications,
     people,
@@ -32,6 +33,7 @@ from shared.errors import PlatformError
 NOUNS = (
     platform,
     deployment,
+    keys,
     access,
     people,
     groups,

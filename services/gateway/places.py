@@ -65,6 +65,7 @@ TOPICS: dict[str, Topic] = {
     "user": Topic(right=Right.USERS_READ),
     "api_key": Topic(right=Right.API_KEYS_READ),
     "key": Topic(right=Right.USERS_READ),
+    "subscriber": Topic(right=Right.SYSTEM_READ),
     "log": Topic(right=Right.AUDIT_READ),
     "audit": Topic(right=Right.AUDIT_READ),
     "letter": Topic(right=Right.DLQ_READ),

@@ -11,6 +11,7 @@ import msgspec
 from services.gateway.peers import Networks, listed, networks
 from services.gateway.sessions import Limits
 from shared.certificates import CertificateError, check_pair
+from shared.keys.secret_keys import secret_keys
 from shared.keys.vault import key_faults
 from shared.readmodel.url import database_faults
 
@@ -29,7 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `trusted_proxies`: networks whose X-Forwarded-For is believed. `allowed_addresses`: networks
     that may call at all (empty: any). `cors_origins`: sites whose pages may use a bearer token.
     All three are comma-separated. `requests_per_minute`: of one account or key; of one address a
-    third of it without a valid token; 0 is no limit."""
+    third of it without a valid token; 0 is no limit. `secret_key`: see
+    `shared.keys.secret_keys`."""
 
     database_url: str
     encryption_key: str
@@ -83,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def faults(self) -> list[str]:
         """What would expose accounts, or cannot work; see `shared.settings.Checked`."""
         faults = [*database_faults(self.database_url), *key_faults(self.encryption_key)]
-        if len(self.secret_key) < SHORTEST_SECRET_KEY:
+        if min(len(key.text) for key in secret_keys(self.secret_key)) < SHORTEST_SECRET_KEY:
             faults.append(f"SECRET_KEY is shorter than {SHORTEST_SECRET_KEY} characters")
         if bool(self.tls_cert) != bool(self.tls_key):
             faults.append("TLS_CERT and TLS_KEY belong together")

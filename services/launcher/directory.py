@@ -68,6 +68,17 @@ class DataDirectory:
             lock.flush()
             yield
 
+    def in_use(self) -> bool:
+        """Whether a process holds the directory now."""
+        try:
+            with (self.root / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
     def _make(self) -> None:
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from services.launcher.directory import DataDirectory
 from services.launcher.processes import Command
 from services.launcher.roles import DATABASE, READER, WRITER
+from shared.bus.connection import BusSettings
 from shared.keys.files import KeyFolder
 from shared.keys.writing import create, private_folder
 
@@ -80,6 +81,14 @@ class Installation:
     def database_url(self, role: str) -> Path:
         """The file with the URL of `writer` or `reader`."""
         return self.home.state / f"database_url.{role}"
+
+    def bus_settings(self) -> BusSettings:
+        """How the launcher itself signs in to NATS."""
+        return BusSettings(
+            nats_url=self.nats_url,
+            nats_user="bootstrap",
+            nats_password=self.passwords.read("nats-bootstrap"),
+        )
 
     def command(self, service: str) -> Command:
         """How to run `python -m services.<service>`, with what it needs and nothing more."""

@@ -12,33 +12,47 @@ from pathlib import Path
 
 import aiohttp
 
+from services.launcher.changes import Changes
 from services.launcher.directory import DataDirectory
 from services.launcher.errors import LaunchError
 from services.launcher.identity import introduce
-from services.launcher.installation import SERVICES, Installation, Passwords, new_admin_token
+from services.launcher.installation import (
+    NATS_USERS,
+    SERVICES,
+    Installation,
+    Passwords,
+    new_admin_token,
+)
 from services.launcher.nats_server import NatsServer
 from services.launcher.ports import first_free_port, free_port, is_free
 from services.launcher.postgres import PostgresServer
 from services.launcher.processes import Child, keep_running, last_line
 from services.launcher.roles import READER, prepare_database
+from services.launcher.subscribers import Subscribers
+from shared.bus import Bus
+from shared.bus.base import EVENTS
 from shared.bus.bootstrap import bootstrap
 from shared.bus.configuration import render_config
-from shared.bus.jetstream import BusSettings, connect
-from shared.errors import PlatformError, leaves
+from shared.bus.jetstream import connect
+from shared.errors import PlatformError, UnavailableError, leaves
 from shared.keys.files import ensure_keys, platform_setting
+from shared.keys.writing import replace
 from shared.readmodel.migrations import migrate
 
 READY_WITHIN_S = 180.0  # a busy machine starts ten programs at once
+RELOADED_WITHIN_S = 20.0
 POSTGRES_SETTINGS = {"shared_buffers": "64MB", "max_connections": "60", "max_wal_size": "512MB"}
 
 
 class Platform:
     """A running platform. `children` are the processes that run now, by service name."""
 
-    def __init__(self, installation: Installation, seconds: float) -> None:
+    def __init__(self, installation: Installation, nats: NatsServer) -> None:
         self.installation = installation
-        self.ready_after_s = seconds
+        self.ready_after_s = 0.0
         self.children: dict[str, Child] = {}
+        self._nats = nats
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
     def url(self) -> str:
@@ -49,6 +63,36 @@ class Platform:
         """The one-time token, while nobody has used it."""
         path = self.installation.admin_token
         return path.read_text().strip() if path.exists() else None
+
+    def start(self, group: asyncio.TaskGroup, services: Sequence[str]) -> None:
+        """Run these services, each again when it ends."""
+        self._group = group
+        for name in services:
+            self._tasks[name] = group.create_task(keep_running(_starter(self, name)))
+
+    async def stop(self, services: Sequence[str] | None = None) -> None:
+        """Stop these services, or all, in order."""
+        names = [*self._tasks] if services is None else services
+        await _stop([self._tasks.pop(name) for name in names])
+
+    @asynccontextmanager
+    async def paused(self, services: Sequence[str]) -> AsyncIterator[None]:
+        """Stop those of `services` that run here for the block; then wait until all is ready."""
+        names = [name for name in services if name in self._tasks]
+        await self.stop(names)
+        try:
+            yield
+        finally:
+            self.start(self._group, names)
+        await _ready(self)
+
+    async def configure_nats(self) -> None:
+        """Give nats-server the users and passwords of the key folder as it is now."""
+        await asyncio.to_thread(write_nats_config, self.installation, self._nats.port)
+        assert self._nats.child is not None
+        self._nats.child.send(signal.SIGHUP)
+        async with connect(self.installation.bus_settings(), source="launcher", gate=False) as bus:
+            await _answers(bus)  # the new password works, so the server has read it
 
 
 @asynccontextmanager
@@ -66,17 +110,20 @@ async def running(
         installation = Installation(home, ensure_keys(home.keys), Passwords(home.keys))
         installation.passwords.ensure()
         async with asyncio.TaskGroup() as group:
-            servers = await _start_servers(installation, group)
+            nats, servers = await _start_servers(installation, group)
             await _prepare(installation)
             await _guard(installation)
-            platform = Platform(installation, 0.0)
-            tasks = [group.create_task(keep_running(_starter(platform, name))) for name in services]
+            platform = Platform(installation, nats)
+            platform.start(group, services)
+            changing: list[asyncio.Task[None]] = []
             try:
                 await _ready(platform)
                 platform.ready_after_s = time.monotonic() - began
+                changing.append(group.create_task(Changes(platform).work()))
                 yield platform
             finally:
-                await _stop(tasks)
+                await _stop(changing)
+                await platform.stop()
                 await _stop(servers)
 
 
@@ -84,7 +131,7 @@ async def running(
 async def servers_alone(installation: Installation) -> AsyncIterator[None]:
     """NATS and PostgreSQL without any service, for the block."""
     async with asyncio.TaskGroup() as group:
-        servers = await _start_servers(installation, group)
+        _, servers = await _start_servers(installation, group)
         try:
             yield
         finally:
@@ -93,7 +140,7 @@ async def servers_alone(installation: Installation) -> AsyncIterator[None]:
 
 async def _start_servers(
     installation: Installation, group: asyncio.TaskGroup
-) -> list[asyncio.Task[None]]:
+) -> tuple[NatsServer, list[asyncio.Task[None]]]:
     """PostgreSQL and NATS, both at once; each is started again when it ends."""
     home = installation.home
     postgres = PostgresServer(home.postgres, log=home.log("postgres"), settings=POSTGRES_SETTINGS)
@@ -110,7 +157,7 @@ async def _start_servers(
         prepare_database, postgres, writer=read("postgres-writer"), reader=read("postgres-reader")
     )
     installation.write_database_urls(postgres.port)
-    return tasks
+    return nats, tasks
 
 
 def _nats(installation: Installation) -> NatsServer:
@@ -118,14 +165,22 @@ def _nats(installation: Installation) -> NatsServer:
     port = _kept_port(home.state / "nats_port", free_port)
     installation.nats_url = f"nats://127.0.0.1:{port}"
     installation.gateway_port = _kept_port(home.state / "gateway_port", first_free_port)
-    passwords = {
-        user: installation.passwords.read(f"nats-{user}") for user in (*SERVICES, "bootstrap")
-    }
-    config = home.nats / "server.conf"
-    config.unlink(missing_ok=True)
-    config.touch(mode=0o600)
-    config.write_text(render_config(port=port, store_dir=home.nats / "store", passwords=passwords))
+    config = write_nats_config(installation, port)
     return NatsServer(config, port=port, log=home.log("nats-server"))
+
+
+def write_nats_config(installation: Installation, port: int) -> Path:
+    """The server's configuration for the users that the key folder knows now."""
+    home, subscribers = installation.home, Subscribers(installation.keys).all()
+    text = render_config(
+        port=port,
+        store_dir=home.nats / "store",
+        passwords={user: installation.passwords.read(f"nats-{user}") for user in NATS_USERS},
+        subscribers={name: one.password for name, one in subscribers.items()},
+    )
+    config = home.nats / "server.conf"
+    replace(config, text.encode())
+    return config
 
 
 def _kept_port(path: Path, choose: Callable[[], int]) -> int:
@@ -137,14 +192,24 @@ def _kept_port(path: Path, choose: Callable[[], int]) -> int:
     return port
 
 
+async def _answers(bus: Bus) -> None:
+    """Wait for JetStream, which is nobody's for a moment while nats-server reads anew."""
+    until = time.monotonic() + RELOADED_WITHIN_S
+    while True:
+        try:
+            await bus.state(EVENTS)
+        except UnavailableError:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
 async def _prepare(installation: Installation) -> None:
     """Streams, buckets and tables; on the first start also the identity and the admin's token."""
     await migrate(installation.database_url("writer").read_text(), reader=READER)
-    settings = BusSettings(
-        nats_url=installation.nats_url,
-        nats_user="bootstrap",
-        nats_password=installation.passwords.read("nats-bootstrap"),
-    )
+    settings = installation.bus_settings()
     await bootstrap(settings)
     async with connect(settings, source="launcher", gate=False) as bus:
         identity = platform_setting(installation.keys)

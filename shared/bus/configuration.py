@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shared.bus.layout import folder
+from shared.bus.outside import outside_account, outside_exports
 from shared.messages.base import checked
 
 READERS = 16
@@ -39,6 +40,7 @@ def render_config(  # noqa: PLR0913 - what differs between two servers
     store_dir: Path,
     passwords: Mapping[str, str],
     agents: Sequence[str] = (),
+    subscribers: Mapping[str, str] | None = None,
     host: str = "127.0.0.1",
     server_name: str = "holdfast",
     tls: Tls | None = None,
@@ -46,7 +48,8 @@ def render_config(  # noqa: PLR0913 - what differs between two servers
     """The whole text: for a file that only the server's user may read (0600).
 
     `passwords` says which users exist; each of `agents` is a pool, whose password is under
-    `agent-<pool>`. Raises KeyError when a user of the data has no such place or password.
+    `agent-<pool>`; `subscribers` has the password of each outside system. Raises KeyError when a
+    user of the data has no such place or password.
     """
     values = {
         "NATS_HOST": json.dumps(host),
@@ -55,13 +58,19 @@ def render_config(  # noqa: PLR0913 - what differs between two servers
         "NATS_STORE_DIR": json.dumps(str(store_dir)),
     }
     server = (folder() / "server.conf").read_text()
-    server = server.replace('include "permissions.conf"\n', permissions(passwords, agents))
+    server = server.replace(
+        'include "permissions.conf"\n', permissions(passwords, agents, subscribers)
+    )
     lines = [f"{name}: {value}\n" for name, value in values.items()]
     return "".join(lines) + (_tls(tls) if tls else "") + server
 
 
-def permissions(passwords: Mapping[str, str], agents: Sequence[str] = ()) -> str:
-    """permissions.conf for exactly these users, with their passwords and the agents' accounts."""
+def permissions(
+    passwords: Mapping[str, str],
+    agents: Sequence[str] = (),
+    subscribers: Mapping[str, str] | None = None,
+) -> str:
+    """permissions.conf for exactly these users, with passwords and the outsiders' accounts."""
     text = (folder() / "permissions.conf").read_text()
     for block in _BLOCK.findall(text):
         user = _user(block)
@@ -69,8 +78,11 @@ def permissions(passwords: Mapping[str, str], agents: Sequence[str] = ()) -> str
         text = text.replace(block, filled if user in passwords else "")
     exports = [line for pool in agents for line in _exports(pool)]
     accounts = [_account(pool, passwords[f"agent-{pool}"]) for pool in agents]
-    text = text.replace("      # agents: exports\n", "".join(exports))
-    return text.replace("  # agents: accounts\n", "".join(accounts))
+    outside = subscribers or {}
+    exports += outside_exports(list(outside))
+    accounts += [outside_account(name, password) for name, password in outside.items()]
+    text = text.replace("      # outsiders: exports\n", "".join(exports))
+    return text.replace("  # outsiders: accounts\n", "".join(accounts))
 
 
 def agent_subjects(pool: str) -> list[str]:

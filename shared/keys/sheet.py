@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import textwrap
@@ -15,11 +14,18 @@ from shared.archive.keys import RecipientKey, SigningKey, fingerprint
 from shared.errors import InvalidInputError
 from shared.keys.files import KeyFolder, restore_platform_keys
 from shared.keys.printed import printed, typed
-from shared.keys.reading import KeyFileError, read_bytes, read_recipient_key, read_signing_key
+from shared.keys.reading import (
+    KeyFileError,
+    read_bytes,
+    read_recipient,
+    read_recipient_key,
+    read_signing_key,
+)
+from shared.keys.secret_keys import LONG_AGO, OneKey, secret_keys
 from shared.keys.vault import encryption_keys
 
 _WIDTH = 61
-_LABEL = re.compile(r"^\s*(encryption_key(?:_\d)?|secret_key|kek|audit_key|recovery_key)\s*:(.*)$")
+_LABEL = re.compile(r"^\s*((?:encryption|secret)_key(?:_\d+)?|kek|audit_key|recovery_key)\s*:(.*)$")
 _GROUPS = re.compile(r"^[\s0-9A-Za-z-]*-[\s0-9A-Za-z-]*$")
 _CHECK = re.compile(r"^\s*check\s*:\s*([0-9A-Fa-f]{4})-([0-9A-Fa-f]{4})\s*$", re.MULTILINE)
 
@@ -46,7 +52,7 @@ Keys may be typed without spaces or line breaks; each carries its own checksum.
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """The platform's secrets in their printed forms: `encryption_key` (several after a rotation:
-    `encryption_key_2`, ...), `secret_key`, `kek`, `audit_key`, `recovery_key`."""
+    `encryption_key_2`, ...), `secret_key` (likewise), `kek`, `audit_key`, `recovery_key`."""
 
     fingerprint: str
     keys: dict[str, str]
@@ -72,23 +78,44 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
         return restore_platform_keys(folder, _contents(self.keys))
 
 
-def recovery_sheet(keys: KeyFolder) -> Sheet:
-    """The sheet of a key folder; raises KeyFileError once the recovery key was forgotten."""
+def recovery_sheet(keys: KeyFolder, *, before: Sheet | None = None) -> Sheet:
+    """The sheet of a key folder; raises KeyFileError once the recovery key was forgotten.
+
+    Then `before`, an earlier sheet, has it; it must be one of the same installation.
+    """
+    if before is not None:
+        return _sheet(_current(keys) | {"recovery_key": _recovery_key(keys, before)})
     if not keys.recovery_key.exists():
         raise KeyFileError(
             "the recovery key was removed after its sheet was printed", fix="use that sheet"
         )
+    recovery = read_recipient_key(keys.recovery_key).printed()
+    return _sheet(_current(keys) | {"recovery_key": recovery})
+
+
+def _recovery_key(keys: KeyFolder, before: Sheet) -> str:
+    found = RecipientKey.parse(before.keys["recovery_key"])
+    if found.public.text() != read_recipient(keys.recovery_recipient).text():
+        raise KeyFileError("the sheet is of another installation", fix="use the last one of this")
+    return found.printed()
+
+
+def _current(keys: KeyFolder) -> dict[str, str]:
+    """The printed keys of the folder, without the recovery key."""
     fernets = encryption_keys(read_bytes(keys.encryption_key).decode())
-    return _sheet(
+    tokens = secret_keys(read_bytes(keys.secret_key).decode())
+    return (
         {
-            _numbered(at): printed("HFENC1", base64.urlsafe_b64decode(key))
+            _numbered("encryption_key", at): printed("HFENC1", base64.urlsafe_b64decode(key))
             for at, key in enumerate(fernets, 1)
         }
         | {
-            "secret_key": printed("HFSEC1", base64.b64decode(read_bytes(keys.secret_key))),
+            _numbered("secret_key", at): printed("HFSEC1", base64.b64decode(key.text))
+            for at, key in enumerate(tokens, 1)
+        }
+        | {
             "kek": read_recipient_key(keys.kek).printed(),
             "audit_key": read_signing_key(keys.audit_key).printed(),
-            "recovery_key": read_recipient_key(keys.recovery_key).printed(),
         }
     )
 
@@ -129,8 +156,14 @@ def _order(name: str) -> tuple[int, str]:
     return (names.index(name) if name in names else len(names), name)
 
 
-def _numbered(at: int) -> str:
-    return "encryption_key" if at == 1 else f"encryption_key_{at}"
+def _numbered(name: str, at: int) -> str:
+    return name if at == 1 else f"{name}_{at}"
+
+
+def _all_of(name: str, keys: dict[str, str]) -> list[str]:
+    """The printed keys of one kind, newest first."""
+    found = [key for key in keys if re.fullmatch(rf"{name}(_\d+)?", key)]
+    return [keys[key] for key in sorted(found, key=lambda key: int(key[len(name) + 1 :] or 1))]
 
 
 def _lines(name: str, key: str) -> str:
@@ -169,7 +202,7 @@ def _normal(name: str, key: str) -> str:
             return RecipientKey.parse(key).printed()
         if name == "audit_key":
             return SigningKey.parse(key).printed()
-        tag = "HFSEC1" if name == "secret_key" else "HFENC1"
+        tag = "HFSEC1" if name.startswith("secret_key") else "HFENC1"
         return printed(tag, typed(tag, key))
     except InvalidInputError:
         raise InvalidInputError(
@@ -180,11 +213,15 @@ def _normal(name: str, key: str) -> str:
 def _contents(keys: dict[str, str]) -> dict[str, bytes]:
     """What the key files hold."""
     fernets = [
-        base64.urlsafe_b64encode(typed("HFENC1", keys[name]))
-        for name in sorted(name for name in keys if name.startswith("encryption_key"))
+        base64.urlsafe_b64encode(typed("HFENC1", key)) for key in _all_of("encryption_key", keys)
     ]
+    tokens = [
+        base64.b64encode(typed("HFSEC1", key)).decode() for key in _all_of("secret_key", keys)
+    ]
+    # When they were retired is not on paper: long ago, so that they sign nothing any more.
+    older = [OneKey(token, LONG_AGO).written() for token in tokens[1:]]
     return {
         "encryption_key": b",".join(fernets),
-        "secret_key": binascii.b2a_base64(typed("HFSEC1", keys["secret_key"]), newline=False),
+        "secret_key": ",".join([tokens[0], *older]).encode(),
         **{name: keys[name].encode() for name in ("kek", "audit_key", "recovery_key")},
     }

@@ -39,6 +39,17 @@ def create(path: Path, content: bytes) -> bool:
         ) from error
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Put `content` (0400) in the place of the file, durably: always the old one or the new one."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        create(unfinished, content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
 def _create(path: Path, content: bytes) -> bool:
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)

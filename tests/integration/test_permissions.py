@@ -15,6 +15,8 @@ from nats.aio.client import Client
 
 from shared.bus.base import EVENTS
 from shared.bus.configuration import AGENT_API
+from shared.bus.connection import Connection
+from shared.bus.outside import OUTSIDE_API, make_consumers
 from shared.messages.facts import AnyFact
 from shared.messages.orders import AnyOrder
 from shared.messages.settings import AnySetting
@@ -94,7 +96,6 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "objective: endangered missed met")
     | said("cmd", "server: probe", POOLS)
     | {"$KV.leases.health"},
-    "subscriber": set(),
 }
 for _name in SERVICES:
     MAY_SAY[_name] |= {"ask.auditor.guard", f"$KV.beats.service.{_name}.x1"}
@@ -108,7 +109,6 @@ MAY_READ: dict[str, dict[str, set[str]]] = {
     "notifier": {"EVENTS": {">"}},
     "auditor": {"EVENTS": {">"}, "AUDIT_CKPT": {"ckpt.audit", ">"}},
     "health": {"EVENTS": {"evt.server.>", "evt.service.>", "evt.objective.>", "cfg.server.>"}},
-    "subscriber": {},
 }
 for _name in ("gateway", "scheduler", "auditor", "health", "storage", "notifier"):
     MAY_READ[_name]["KV_keys"] = {"$KV.keys.>"}
@@ -161,7 +161,7 @@ def vocabulary() -> set[str]:
 
 @pytest.fixture
 async def platform(tmp_path: Path) -> AsyncIterator[PlatformNats]:
-    with platform_nats(tmp_path / "nats", agents=["p1", "p2"]) as running:
+    with platform_nats(tmp_path / "nats", agents=["p1", "p2"], subscribers=["s1", "s2"]) as running:
         await running.bootstrap()
         yield running
 
@@ -179,7 +179,7 @@ async def signed_in(platform: PlatformNats, user: str) -> AsyncIterator[tuple[Cl
         settings.nats_url,
         user=user,
         password=settings.nats_password,
-        inbox_prefix=f"_INBOX_{user}",
+        inbox_prefix="_INBOX" if user.startswith("outside-") else f"_INBOX_{user}",
         error_cb=hear,
         allow_reconnect=False,
     )
@@ -256,7 +256,7 @@ async def test_no_service_can_change_delete_or_copy_a_stream(
 
 @pytest.mark.parametrize("user", list(MAY_SAY))
 async def test_a_service_hears_only_its_own_answers(platform: PlatformNats, user: str) -> None:
-    own = {"subscriber": {"evt.>"}}.get(user, {f"_INBOX_{user}.a"})
+    own = {f"_INBOX_{user}.a"}
     if user == "auditor":
         own |= {"ask.auditor.guard"}
     subjects = {">", "evt.>", "cfg.>", "cmd.>", "log.>", "$KV.>", "ask.>", "ask.auditor.guard"}
@@ -435,3 +435,119 @@ async def test_an_agent_cannot_stop_the_consumers_of_others(platform: PlatformNa
             await agent.flush()
         answer = await client.request("$JS.API.CONSUMER.INFO.COMMANDS.executor-core-backup")
         assert json.loads(answer.data)["config"]["filter_subject"] == "cmd.backup.*.core.>"
+
+
+async def test_an_outside_system_says_nothing_at_all(platform: PlatformNats) -> None:
+    await prepare_outside(platform)
+    before = await stored(platform)
+    async with signed_in(platform, "outside-s1") as (client, _):
+        for subject in sorted(vocabulary()):
+            await client.publish(subject, b"{}")
+        await client.flush()
+    await asyncio.sleep(0.3)
+
+    assert await stored(platform) == before
+
+
+async def test_an_outside_system_hears_facts_live_and_nothing_else(
+    platform: PlatformNats,
+) -> None:
+    async with signed_in(platform, "outside-s1") as (client, refused):
+        facts = await client.subscribe("evt.>")
+        for subject in (">", "cfg.>", "cmd.>", "log.>", "$KV.>", "$JS.ACK.>", "ask.>", "$SYS.>"):
+            await client.subscribe(subject)
+        await client.flush()
+        async with signed_in(platform, "bootstrap") as (boss, _):
+            await boss.jetstream().publish("cfg.user.x1", SECRET)
+            await boss.jetstream().publish("evt.backup.failed.core.x1", b"a fact")
+        heard = await facts.next_msg(timeout=5)
+        await client.flush()
+
+    assert (heard.subject, heard.data) == ("evt.backup.failed.core.x1", b"a fact")
+    assert len([one for one in refused if "subscription" in one]) == 8
+
+
+async def test_an_outside_system_reads_its_own_durable_from_where_it_was(
+    platform: PlatformNats,
+) -> None:
+    await prepare_outside(platform)
+    async with signed_in(platform, "bootstrap") as (boss, _):
+        for number in range(3):
+            await boss.jetstream().publish("evt.backup.failed.core.x1", b"%d" % number)
+            await boss.jetstream().publish("cfg.user.x1", SECRET)
+
+    heard = [await pulled(platform, "outside-s1", 2), await pulled(platform, "outside-s1", 1)]
+
+    assert heard == [[b"0", b"1"], [b"2"]]
+
+
+async def prepare_outside(platform: PlatformNats) -> None:
+    """Make the durables, as the launcher does."""
+    connection = Connection(platform.settings("bootstrap"), "test")
+    async with connection.kept():
+        await make_consumers(await connection.link(), {"s1": True, "s2": True})
+
+
+async def pulled(platform: PlatformNats, user: str, count: int) -> list[bytes]:
+    """What the next messages of its durable hold, acknowledged."""
+    async with signed_in(platform, user) as (client, _):
+        stream = client.jetstream(prefix=OUTSIDE_API)
+        reading = await stream.pull_subscribe_bind(user, stream="EVENTS")
+        messages = await reading.fetch(count, timeout=5)
+        for message in messages:
+            await message.ack_sync()
+        return [message.data for message in messages]
+
+
+def outside_tricks() -> Iterator[tuple[str, str, object]]:
+    """Ways to read or change what an outside system may not: name, subject, body."""
+    create = f"{OUTSIDE_API}.CONSUMER.CREATE.EVENTS"
+    own = {"name": "outside-s1", "ack_policy": "none", "deliver_policy": "all"}
+    body = {"stream_name": EVENTS, "config": {**own, "filter_subject": "cfg.>"}}
+    yield "its own durable with another filter", f"{create}.outside-s1.cfg.>", body
+    yield "its own durable anew", f"{create}.outside-s1.evt.>", body
+    yield "a consumer of its choice", f"{create}.spy.evt.>", {"stream_name": EVENTS, "config": {}}
+    yield "another one's durable", f"{OUTSIDE_API}.CONSUMER.MSG.NEXT.EVENTS.outside-s2", {}
+    yield "a message by number", f"{OUTSIDE_API}.STREAM.MSG.GET.EVENTS", {"seq": 1}
+    yield "a direct get", f"{OUTSIDE_API}.DIRECT.GET.EVENTS.cfg.user.x1", {}
+    yield "the subjects of the stream", f"{OUTSIDE_API}.STREAM.INFO.EVENTS", {}
+    yield "the core's API", "$JS.API.STREAM.MSG.GET.EVENTS", {"seq": 1}
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"), [pytest.param(s, b, id=name) for name, s, b in outside_tricks()]
+)
+async def test_an_outside_system_is_refused_whatever_it_asks_beside_its_durable(
+    platform: PlatformNats, subject: str, body: object
+) -> None:
+    await prepare_outside(platform)
+    async with signed_in(platform, "outside-s1") as (client, _):
+        inbox = client.new_inbox()
+        hearing = await client.subscribe(inbox)
+        allowed = f"{OUTSIDE_API}.CONSUMER.INFO.EVENTS.outside-s1"
+        await client.publish(allowed, b"", reply=inbox)
+        answer = json.loads((await hearing.next_msg(timeout=5)).data)
+        await client.publish(subject, json.dumps(body).encode(), reply=inbox)
+        await client.flush()
+
+        assert answer["config"]["filter_subject"] == "evt.>"
+        with pytest.raises(nats.errors.TimeoutError):
+            await hearing.next_msg(timeout=0.5)
+
+
+async def test_a_reply_subject_that_an_outside_system_invents_reaches_nobody(
+    platform: PlatformNats,
+) -> None:
+    """Abuse case 29: JetStream answers on whatever subject the asker names."""
+    await prepare_outside(platform)
+    async with signed_in(platform, "bootstrap") as (boss, _):
+        await boss.jetstream().publish("evt.backup.failed.core.x1", b"{}")
+    before = await stored(platform)
+    async with signed_in(platform, "outside-s1") as (client, _):
+        pull = f"{OUTSIDE_API}.CONSUMER.MSG.NEXT.EVENTS.outside-s1"
+        for target in ("cmd.backup.run.core.y", "cfg.user.y", "$KV.keys.worker.core"):
+            await client.publish(pull, b"1", reply=target)
+        await client.flush()
+    await asyncio.sleep(0.3)
+
+    assert await stored(platform) == before

@@ -52,13 +52,21 @@ class PlatformNats:
 
 
 @contextmanager
-def platform_nats(directory: Path, agents: Sequence[str] = ()) -> Iterator[PlatformNats]:
+def platform_nats(
+    directory: Path, agents: Sequence[str] = (), subscribers: Sequence[str] = ()
+) -> Iterator[PlatformNats]:
     """A running server with every user; the streams are made by `bootstrap`."""
-    users = [*SERVICES, "bootstrap", "subscriber", *(f"agent-{pool}" for pool in agents)]
+    users = [*SERVICES, "bootstrap", *(f"agent-{pool}" for pool in agents)]
     passwords = {user: f"password-of-{user}" for user in users}
+    outside = {name: f"password-of-outside-{name}" for name in subscribers}
     rendered = render_config(
-        port=0, store_dir=directory / "store", passwords=passwords, agents=agents
+        port=0,
+        store_dir=directory / "store",
+        passwords=passwords,
+        agents=agents,
+        subscribers=outside,
     )
+    passwords |= {f"outside-{name}": password for name, password in outside.items()}
     # The test's server chooses host, port and name, so it keeps only what follows them.
     _, _, rest = rendered.partition("max_payload:")
     config = f'NATS_STORE_DIR: "{directory / "store"}"\nmax_payload:{rest}'

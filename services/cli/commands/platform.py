@@ -39,6 +39,12 @@ Forget = Annotated[
     Path | None,
     Parameter(help="Remove the private recovery key from this machine, given the sheet as a file"),
 ]
+Renew = Annotated[
+    Path | None,
+    Parameter(
+        help="Print the keys as they are now, with the recovery key of the sheet in this file"
+    ),
+]
 Restore = Annotated[
     Path | None, Parameter(help="Make the key folder again from the sheet in this file")
 ]
@@ -100,6 +106,7 @@ def recovery_sheet(
     form: Literal["text", "json"] = "text",
     forget: Forget = None,
     restore: Restore = None,
+    renew: Renew = None,
 ) -> int:
     """Print every key of this installation, to keep on paper away from it."""
     keys = KeyFolder(_home().keys)
@@ -109,7 +116,7 @@ def recovery_sheet(
         _read_sheet(restore).restore(keys.folder)
         note(f"The keys are in {keys.folder} again. Delete {restore}.")
         return OK
-    sheet = sheet_of(keys)
+    sheet = sheet_of(keys, before=_read_sheet(renew) if renew is not None else None)
     text = sheet.json().decode() + "\n" if form == "json" else sheet.text()
     if file is None:
         print(text, end="")

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from shared.messages.facts.accounts import (
     KeyErased,
+    KeyRotated,
     UserPasswordChanged,
     UserSessionsEnded,
     UserSignedIn,
@@ -90,6 +91,7 @@ from shared.messages.facts.servers import (
     ServerTestRequested,
 )
 from shared.messages.facts.stores import StoreTested, StoreTestRequested
+from shared.messages.facts.subscribers import SubscriberAdded, SubscriberRemoved
 
 AnyFact: TypeAlias = (
     BackupRequested
@@ -152,6 +154,9 @@ AnyFact: TypeAlias = (
     | UserPasswordChanged
     | UserSessionsEnded
     | KeyErased
+    | KeyRotated
+    | SubscriberAdded
+    | SubscriberRemoved
     | AuditExported
     | LetterRetried
     | LogRepaired

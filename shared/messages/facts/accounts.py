@@ -50,6 +50,10 @@ class KeyFact(Fact, frozen=True, kw_only=True):
     key_id: Key
 
 
+class KeyRotated(KeyFact, frozen=True, kw_only=True):
+    """A key outside the log has a successor; `key_id` says which: `secrets`, `jwt`, `nats`."""
+
+
 class KeyErased(KeyFact, frozen=True, kw_only=True):
     """The key is gone for ever, and with it everything that was sealed under it."""
 
