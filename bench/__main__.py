@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bench import api, backups, events, projection, retention
+from bench import api, backups, events, idle, projection, retention, schedules
 
 
 def main() -> int:
     """Run every bench, also after one that missed."""
-    return max([api.main(), backups.main(), events.main(), projection.main(), retention.main()])
+    benches = (idle, api, schedules, projection, events, backups, retention)
+    return max([bench.main() for bench in benches])
 
 
 if __name__ == "__main__":

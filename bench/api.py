@@ -15,7 +15,6 @@ import asyncio
 import multiprocessing
 import random
 import re
-import statistics
 import tempfile
 import time
 from collections import Counter
@@ -28,7 +27,7 @@ import asyncpg
 import uvloop
 from uuid_utils.compat import uuid7
 
-from bench.figures import report
+from bench.figures import percentile, report
 from bench.projection import as_gateway
 from services.cli.demo.api import first_admin
 from services.launcher.directory import DataDirectory
@@ -53,11 +52,6 @@ FROM generate_series(1, $1::bigint) AS i,
     LATERAL (SELECT now() - i * interval '31 seconds' AS at) AS time
 """
 _APPENDED_AT = re.compile(rb'"description":"([0-9.]+)"')
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value that `share` of them do not exceed; values in any order."""
-    return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
 async def fill(platform: Platform, rows: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 
 
 def report(
@@ -24,3 +25,8 @@ def report(
         sign = "" if bar is None else f"  {'>=' if at_least is not None else '<='} {bar:g} {unit}"
         print(f"{'✓' if ok else '✗'} {name:<42} {value:>10.2f} {unit:<6}{sign}", flush=True)
     return ok
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that `share` of them do not exceed; values in any order."""
+    return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
