@@ -184,6 +184,20 @@ class HeldError(ConflictError):
     )
 
 
+class DeletionBegunError(ConflictError):
+    """Objects of the backup may be gone already, so its deletion cannot be taken back."""
+
+    code = "backup.deletion_begun"
+    default_fix = "restore from another backup"
+
+
+class ExpiresAgainError(ConflictError):
+    """A policy let the backup expire, and would at once do so again."""
+
+    code = "backup.expires_again"
+    default_fix = "put a hold on the backup first, or change the policy"
+
+
 class NotHeldError(ConflictError):
     """No hold of this kind lies on the backup."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import ip_address
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from services.gateway.peers import Networks, listed, networks
 from services.gateway.sessions import Limits
@@ -31,7 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     that may call at all (empty: any). `cors_origins`: sites whose pages may use a bearer token.
     All three are comma-separated. `requests_per_minute`: of one account or key; of one address a
     third of it without a valid token; 0 is no limit. `secret_key`: see
-    `shared.keys.secret_keys`."""
+    `shared.keys.secret_keys`. `undo_window_s`: how long the deletion of a backup can be taken
+    back, before it begins."""
 
     database_url: str
     encryption_key: str
@@ -49,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_idle_s: int = 7 * 86400
     session_longest_s: int = 30 * 86400
     requests_per_minute: int = 30_000
+    undo_window_s: Annotated[float, Meta(ge=0, le=31 * 86_400)] = 86_400.0
     admin_token_file: str = ""
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 from services.retention.history import ReadModelHistory
 from services.retention.service import Retention
@@ -16,7 +17,8 @@ from shared.settings import load
 async def work(bus: Bus) -> None:
     settings = load(Settings, os.environ)
     async with read_model(settings.database_url) as reader:
-        await Retention(bus, ReadModelHistory(reader)).listen()
+        window = timedelta(seconds=settings.undo_window_s)
+        await Retention(bus, ReadModelHistory(reader), undo_window=window).listen()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from shared.bus import Bus, Delivery, Expect, WrongSequenceError
@@ -13,9 +13,9 @@ from shared.messages.facts import (
     ArchiveExpired,
     ArchiveReplicated,
     BackupDeleted,
-    BackupDeleteRequested,
     BackupExpired,
 )
+from shared.retention.deletion import taken_back, wish_in
 from shared.retention.holds import holding, holds_in
 from shared.retention.policy import Candidate, Verdict
 
@@ -34,7 +34,9 @@ async def newest_setting(bus: Bus, database_id: UUID, expired: Sequence[Verdict]
     return max((delivery.seq for delivery in found), default=0)
 
 
-async def say_expired(bus: Bus, candidate: Candidate, at: datetime, cause: UUID | None) -> bool:
+async def say_expired(
+    bus: Bus, candidate: Candidate, at: datetime, cause: UUID | None, undo_window: timedelta
+) -> bool:
     """Append the fact, unless the copy is held, unwanted or gone by now.
 
     False: something about the backup changed at this moment, so it is to be judged again.
@@ -44,7 +46,8 @@ async def say_expired(bus: Bus, candidate: Candidate, at: datetime, cause: UUID 
     if holding(holds_in((one.seq, one.message) for one in told), at):
         return False
     if candidate.archive_id is None:
-        return await _say(bus, _backup_expired(candidate, told, cause), told, about_backup)
+        fact = _backup_expired(candidate, told, cause, at, undo_window)
+        return await _say(bus, fact, told, about_backup)
     about_copy = f"evt.archive.*.*.{candidate.archive_id}"
     told = await bus.last_of(about_copy)
     return await _say(bus, _archive_expired(candidate, told, cause), told, about_copy)
@@ -61,18 +64,25 @@ async def _say(bus: Bus, fact: Fact | None, told: Sequence[Delivery], subject: s
 
 
 def _backup_expired(
-    candidate: Candidate, told: Sequence[Delivery], cause: UUID | None
+    candidate: Candidate,
+    told: Sequence[Delivery],
+    cause: UUID | None,
+    at: datetime,
+    undo_window: timedelta,
 ) -> BackupExpired | None:
-    ended = (BackupExpired, BackupDeleteRequested, BackupDeleted)
-    if not told or any(isinstance(one.message, ended) for one in told):
+    facts = [(one.seq, one.message) for one in told]
+    gone = any(isinstance(one, BackupDeleted) for _, one in facts)
+    if not told or gone or wish_in(facts) is not None:
         return None
+    again = taken_back(facts)
     return BackupExpired(
         # Of the backup, not of the cause: several causes find the same backup outlived.
-        id=consequence(candidate.backup_id, "expired"),
+        id=consequence(candidate.backup_id, f"expired after {again}" if again else "expired"),
         actor=ACTOR,
         caused_by=cause,
         backup_id=candidate.backup_id,
         reason=_reason(candidate),
+        delete_after=at + undo_window,
     )
 
 

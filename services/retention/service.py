@@ -51,8 +51,16 @@ class Retention:
     who cut the retention can be proven before anything is lost.
     """
 
-    def __init__(self, bus: Bus, history: History, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        history: History,
+        clock: Callable[[], datetime] = now,
+        *,
+        undo_window: timedelta = timedelta(0),
+    ) -> None:
         self._bus, self._history, self._clock = bus, history, clock
+        self._undo_window = undo_window
         self._agenda = Agenda()
         # Up to which event a database was judged: a backlog of events is not judged one by one.
         self._judged_seq: dict[UUID, int] = {}
@@ -116,7 +124,10 @@ class Retention:
         settled = True
         for start in range(0, len(expired), IN_FLIGHT):
             some = [one.candidate for one in expired[start : start + IN_FLIGHT]]
-            said = await asyncio.gather(*(say_expired(self._bus, c, at, cause) for c in some))
+            window = self._undo_window
+            said = await asyncio.gather(
+                *(say_expired(self._bus, one, at, cause, window) for one in some)
+            )
             settled &= all(said)
         return settled
 

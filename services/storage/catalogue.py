@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, func, not_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, func, not_, or_, select
 
+from services.storage.copies import undo_is_over
 from services.storage.garbage import Attempt
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
@@ -100,10 +101,10 @@ class ReadModelCatalogue:
         return {row.id for row in await self._read_model.rows(query.union_all(copied))}
 
     async def corrupt(self, store_id: str) -> list[UUID]:
-        return await self._backups(store_id, {"completed"}, proof="corrupt")
+        return await self._backups(store_id, {"completed"}, backups.c.proof == "corrupt")
 
     async def unproven(self, store_id: str) -> list[UUID]:
-        return await self._backups(store_id, {"completed"}, proof="unverified")
+        return await self._backups(store_id, {"completed"}, backups.c.proof == "unverified")
 
     async def to_verify(self, store_id: str) -> list[Verification]:
         query = (
@@ -120,7 +121,7 @@ class ReadModelCatalogue:
         return [Verification(run_id=row.id, backup_id=row.object_id) for row in rows]
 
     async def unwanted(self, store_id: str) -> list[UUID]:
-        unwanted = await self._backups(store_id, {"expired", "deleting"})
+        unwanted = await self._backups(store_id, {"expired", "deleting"}, undo_is_over())
         query = select(restores.c.backup_id).where(restores.c.status.in_(("requested", "running")))
         read = {row.backup_id for row in await self._read_model.rows(query)}
         return [backup_id for backup_id in unwanted if backup_id not in read]
@@ -147,15 +148,13 @@ class ReadModelCatalogue:
         return found
 
     async def _backups(
-        self, store_id: str, statuses: Collection[str], proof: str | None = None
+        self, store_id: str, statuses: Collection[str], *more: ColumnElement[bool]
     ) -> list[UUID]:
         query = (
             select(backups.c.id)
-            .where(backups.c.store_id == store_id, backups.c.status.in_(statuses))
+            .where(backups.c.store_id == store_id, backups.c.status.in_(statuses), *more)
             .order_by(backups.c.requested_at, backups.c.id)
         )
-        if proof is not None:
-            query = query.where(backups.c.proof == proof)
         return [row.id for row in await self._read_model.rows(query)]
 
 

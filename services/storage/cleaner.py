@@ -22,8 +22,6 @@ from shared.messages.base import now
 from shared.messages.facts import (
     BackupCompleted,
     BackupDeleted,
-    BackupDeleteRequested,
-    BackupExpired,
     BackupGarbageDeleted,
 )
 from shared.stores.base import Store
@@ -98,18 +96,16 @@ class Cleaner:
         async def delete(backup_id: UUID) -> None:
             nonlocal waiting
             history = await self._ledger.history(backup_id)
-            if history.is_held(now()):
-                return  # whoever asked; it goes once the hold is over
-            if is_proven(history, audited):
-                await self._delete(store, backup_id, history)
-            else:
+            if not is_proven(history, audited):
                 waiting = True
+            elif await self._ledger.begin_deletion(backup_id, history):
+                await self._delete(store, backup_id, history)
 
         await each(await self._catalogue.unwanted(self._desk.store_id), delete)
         return AGAIN_S if waiting else None
 
     async def _delete(self, store: Store, backup_id: UUID, history: History) -> None:
-        wish = history.last(BackupDeleteRequested) or history.last(BackupExpired)
+        wish = history.wish
         if wish is None or history.has(BackupDeleted):
             return
         freed, completed = 0, history.last(BackupCompleted)

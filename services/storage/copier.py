@@ -129,6 +129,8 @@ class Copier:
             if copy.wish and not is_proven(history, audited):
                 waiting = True
                 return
+            if copy.wish and not await self._ledger.begin_deletion(copy.backup_id, history):
+                return
             freed = await clear(store, copy.folder)
             await self._desk.still_there(store)
             await self._say(ArchiveDeleted, copy.archive_id, copy.backup_id, freed_bytes=freed)

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
 
+from shared.messages.base import now
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import archives, backup_metadata, backups, restores
 
@@ -124,6 +125,7 @@ class ReadModelCopies:
                 and_(
                     archives.c.status.in_(("requested", *HELD)),
                     backups.c.delete_requested_at.is_not(None),
+                    undo_is_over(),
                 ),
             ),
             ~reading.exists(),
@@ -143,6 +145,11 @@ class ReadModelCopies:
             archives.c.store_id == store_id, archives.c.backup_id.in_(backup_ids)
         )
         return {row.backup_id for row in await self._read_model.rows(query)}
+
+
+def undo_is_over() -> ColumnElement[bool]:
+    """The condition for backups whose deletion waits no longer for somebody to take it back."""
+    return or_(backups.c.delete_after.is_(None), backups.c.delete_after <= now())
 
 
 def _joined() -> Select[Any]:

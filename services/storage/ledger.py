@@ -11,13 +11,15 @@ import msgspec
 
 from services.storage.catalogue import Catalogue
 from shared.bus import Bus, Expect, WrongSequenceError
-from shared.messages.base import consequence
+from shared.messages.base import consequence, now
 from shared.messages.facts import (
     BackupDeleted,
     BackupDeleteRequested,
+    BackupDeletionBegun,
     BackupExpired,
 )
 from shared.messages.facts.backups import BackupFact
+from shared.retention.deletion import Wish, is_begun, is_over, wish_in
 from shared.retention.holds import holding, holds_in
 
 ACTOR = "service:storage"
@@ -43,7 +45,12 @@ class History(msgspec.Struct, frozen=True):
     @property
     def unwanted(self) -> bool:
         """Whether its objects may be deleted at any moment, or are gone already."""
-        return self.has(BackupExpired, BackupDeleteRequested, BackupDeleted)
+        return self.wish is not None or self.has(BackupDeleted)
+
+    @property
+    def wish(self) -> Wish | None:
+        """Why it is to go, if it is."""
+        return wish_in(self.facts)
 
     def is_held(self, at: datetime) -> bool:
         """Whether a hold lies on the backup: then nothing of it may be deleted, in any store."""
@@ -66,6 +73,25 @@ class Ledger:
         appended = await self._bus.append(fact, expect=expect)
         await self._catalogue.at_least(appended.seq)
 
+    async def begin_deletion(self, backup_id: UUID, history: History) -> bool:
+        """Say that objects may be gone from now on; False when it is not to go, or not yet.
+
+        Whoever takes the deletion back, or lays a hold on the backup, at this moment wins or
+        loses as a whole: nothing else may land on the backup in between.
+        """
+        wish = history.wish
+        if wish is None or not is_over(wish, now()) or history.is_held(now()):
+            return False
+        if is_begun(history.facts):
+            return True
+        last = max(seq for seq, _ in history.facts)
+        begun = following(BackupDeletionBegun, wish, "deletion begun")
+        try:
+            await self.say(begun, Expect(last, f"evt.backup.*.*.{backup_id}"))
+        except WrongSequenceError:
+            return False
+        return True
+
     async def say_once(self, fact: BackupFact) -> None:
         """As `say`, unless a fact of this kind was said of the backup before."""
         with suppress(WrongSequenceError):
@@ -86,6 +112,6 @@ def following(kind: type[Kind], cause: BackupFact, purpose: str, **values: Any) 
 
 def is_proven(history: History, audited: int) -> bool:
     """Whether it can be proven for ever who wanted the deletion; what expired, nobody did."""
-    if history.has(BackupExpired):
+    if isinstance(history.wish, BackupExpired):
         return True
     return history.seq_of(BackupDeleteRequested) <= audited

@@ -39,7 +39,7 @@ NOUNS = (
 )
 ATTEMPTS = "attempted completed failed cancelled"
 MAY_SAY: dict[str, set[str]] = {
-    "gateway": said("evt", "backup: requested delete_requested held released")
+    "gateway": said("evt", "backup: requested delete_requested undeleted held released")
     | said("evt", "backup: download_requested downloaded download_failed")
     | said("evt", "backup: verify_requested")
     | said("evt", "archive: requested")
@@ -74,7 +74,9 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "server: tested discovered")
     | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.core.x1"}
     | {"$KV.schemas.engine", "$KV.schemas.runner", "dlq.executor-core-backup"},
-    "storage": said("evt", "backup: verified verify_failed corrupted deleted garbage_deleted")
+    "storage": said(
+        "evt", "backup: verified verify_failed corrupted deletion_begun deleted garbage_deleted"
+    )
     | said("evt", "store: tested")
     | {"dlq.storage-tests"}
     | said("evt", "archive: requested replicated failed deleted")

@@ -30,6 +30,7 @@ from shared.messages.facts import (
     BackupHeld,
     BackupReleased,
     BackupRequested,
+    BackupUndeleted,
     BackupVerified,
     BackupVerifyFailed,
     BackupVerifyRequested,
@@ -161,7 +162,8 @@ def held(event: BackupHeld | BackupReleased, seq: int) -> Iterator[Change]:
 
 
 def expired(event: BackupExpired, seq: int) -> Iterator[Change]:
-    yield _on(event.backup_id, _when({"completed"}, {"status": "expired", "version": seq}))
+    values = {"status": "expired", "delete_after": event.delete_after, "version": seq}
+    yield _on(event.backup_id, _when({"completed"}, values))
 
 
 def delete_requested(event: BackupDeleteRequested, seq: int) -> Iterator[Change]:
@@ -169,9 +171,35 @@ def delete_requested(event: BackupDeleteRequested, seq: int) -> Iterator[Change]
         if old is None:
             return None
         status = "deleting" if old["status"] in _DELETABLE else old["status"]
-        return old | {"status": status, "delete_requested_at": event.at, "version": seq}
+        return old | {
+            "status": status,
+            "delete_requested_at": event.at,
+            "delete_after": event.delete_after,
+            "version": seq,
+        }
 
     yield _on(event.backup_id, wish)
+
+
+def undeleted(event: BackupUndeleted, seq: int) -> Iterator[Change]:
+    def keep(old: Row | None) -> Row | None:
+        if old is None or old["status"] not in {"expired", "deleting"}:
+            return old
+        return old | {
+            "status": _ended(old),
+            "delete_requested_at": None,
+            "delete_after": None,
+            "version": seq,
+        }
+
+    yield _on(event.backup_id, keep)
+
+
+def _ended(backup: Row) -> str:
+    """How its run ended, before anybody wanted it deleted."""
+    if backup["stored_bytes"] is not None:
+        return "completed"
+    return "failed" if backup["problem"] is not None else "cancelled"
 
 
 def deleted(event: BackupDeleted, seq: int) -> Iterator[Change]:
@@ -220,6 +248,7 @@ PROJECTIONS: Projections = {
     BackupReleased: held,
     BackupExpired: expired,
     BackupDeleteRequested: delete_requested,
+    BackupUndeleted: undeleted,
     BackupDeleted: deleted,
     BackupGarbageDeleted: garbage_deleted,
 }

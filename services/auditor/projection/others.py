@@ -8,6 +8,7 @@ from services.auditor.projection.change import Change, Projections, remove
 from shared.messages.base import Message
 from shared.messages.facts import (
     AuditExported,
+    BackupDeletionBegun,
     BackupDownloaded,
     BackupDownloadFailed,
     BackupDownloadGranted,
@@ -59,6 +60,7 @@ AUDIT_ONLY: frozenset[type[Message]] = frozenset(
         BackupDownloaded,
         BackupDownloadFailed,
         AuditExported,
+        BackupDeletionBegun,
         KeyRotated,
         SubscriberAdded,
         SubscriberRemoved,

@@ -65,12 +65,21 @@ async def show_backup(backup_id: str, *, output: Output = None) -> None:
 async def delete(
     backup_id: str, *, yes: Annotated[bool, Parameter(help="Do not ask")] = False
 ) -> None:
-    """Delete a backup for ever."""
-    if not yes and not agreed(f"Delete backup {backup_id} for ever?"):
+    """Delete a backup, once the time is over in which that can be taken back."""
+    if not yes and not agreed(f"Delete backup {backup_id}?"):
         raise BadArgumentError("not deleted", fix="answer yes, or say --yes")
     async with connected() as client:
         await client.delete(f"/backups/{backup_id}")
-    note("The backup will be deleted.")
+        shown = await client.get(f"/backups/{backup_id}")
+    after = shown.get("delete_after")
+    note(f"It can be taken back until {after}." if after else "The backup will be deleted.")
+
+
+async def undelete(backup_id: str) -> None:
+    """Take the deletion of a backup back, before it has begun."""
+    async with connected() as client:
+        await client.post(f"/backups/{backup_id}/undelete", {})
+    note("The backup is kept.")
 
 
 async def verify(backup_id: str, *, wait: Wait = False, output: Output = None) -> None:
@@ -181,6 +190,7 @@ def register(app: App) -> None:
     backups.command(list_backups, name="list")
     backups.command(show_backup, name="show")
     backups.command(delete)
+    backups.command(undelete)
     backups.command(verify)
     backups.command(copy)
     backups.command(list_archives, name="archives")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,7 +18,13 @@ from services.gateway.backup_facts import Facts, land_on
 from services.gateway.callers import Caller
 from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
-from services.gateway.errors import HeldError, KeyReusedError, StillRunningError
+from services.gateway.errors import (
+    DeletionBegunError,
+    ExpiresAgainError,
+    HeldError,
+    KeyReusedError,
+    StillRunningError,
+)
 from services.gateway.injection import Deps, Who
 from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
 from services.gateway.once import Answer, answer, first_id, once
@@ -30,9 +36,15 @@ from services.gateway.scope import visible
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.errors import ConflictError
 from shared.messages.base import consequence
-from shared.messages.facts import BackupDeleteRequested, BackupRequested
+from shared.messages.facts import (
+    BackupDeleteRequested,
+    BackupExpired,
+    BackupRequested,
+    BackupUndeleted,
+)
 from shared.messages.values import ArchiveFacts, DatabaseRef, Hold, Problem
 from shared.readmodel.tables import archives, backup_metadata, backups
+from shared.retention.deletion import is_begun, taken_back, wish_in
 from shared.retention.holds import holding, holds_in
 
 BackupStatus = Literal[
@@ -94,6 +106,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     taken_at: datetime | None = None
     verified_at: datetime | None = None
     holds: list[Hold] = []
+    delete_after: datetime | None = None
     version: int
     archive: ArchiveFacts | None = None
 
@@ -246,8 +259,8 @@ async def get_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Resp
     status_code=202,
 )
 async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
-    """Delete a backup for ever, in every store, once the request stands in a signed audit
-    checkpoint."""
+    """Delete a backup in every store, once the time to take that back is over (`delete_after`) and
+    the request stands in a signed audit checkpoint."""
     row = await configured.admitted(deps, caller, Right.BACKUPS_DELETE, BACKUP, backup_id)
     if row.status in {"requested", "running"}:
         raise StillRunningError("the backup is not finished")
@@ -255,15 +268,51 @@ async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> R
         raise ConflictError("the backup is deleted already")
 
     def wish(facts: Facts) -> BackupDeleteRequested | None:
-        if any(isinstance(one, BackupDeleteRequested) for _, one in facts):
+        if isinstance(wish_in(facts), BackupDeleteRequested) and row.status != "deleted":
             return None  # somebody asked before: one request is enough
         if holding(holds_in(facts), deps.clock()):
             raise HeldError("a hold lies on the backup")
+        window = timedelta(seconds=deps.settings.undo_window_s)
         return BackupDeleteRequested(
-            backup_id=backup_id, actor=caller.actor, request_id=caller.request_id
+            backup_id=backup_id,
+            actor=caller.actor,
+            request_id=caller.request_id,
+            delete_after=None if is_begun(facts) else deps.clock() + window,
         )
 
     await land_on(deps, backup_id, wish)
+    location = f"/api/v1/backups/{backup_id}"
+    accepted = Accepted(id=str(backup_id), href=location)
+    return Response(accepted, status_code=202, headers={"Location": location})
+
+
+@post(
+    "/backups/{backup_id:uuid}/undelete",
+    opt={"right": Right.BACKUPS_DELETE},
+    tags=["backups"],
+    operation_id="undelete_backup",
+    status_code=202,
+)
+async def undelete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
+    """Take the deletion of a backup back, before it has begun. What a policy let expire needs a
+    hold first, or it would expire again."""
+    await configured.admitted(deps, caller, Right.BACKUPS_DELETE, BACKUP, backup_id)
+
+    def keep(facts: Facts) -> BackupUndeleted | None:
+        if is_begun(facts):
+            raise DeletionBegunError("the deletion of the backup has begun")
+        wish = wish_in(facts)
+        if wish is None:
+            raise ConflictError("nobody wants the backup deleted", fix="look at its status")
+        back = taken_back(facts)
+        expired = any(isinstance(one, BackupExpired) and seq > back for seq, one in facts)
+        if expired and not holding(holds_in(facts), deps.clock()):
+            raise ExpiresAgainError("a policy does not keep the backup")
+        return BackupUndeleted(
+            backup_id=backup_id, actor=caller.actor, request_id=caller.request_id
+        )
+
+    await land_on(deps, backup_id, keep)
     location = f"/api/v1/backups/{backup_id}"
     accepted = Accepted(id=str(backup_id), href=location)
     return Response(accepted, status_code=202, headers={"Location": location})
@@ -281,4 +330,5 @@ ROUTES = [
     create_backup,
     get_backup,
     delete_backup,
+    undelete_backup,
 ]

@@ -29,12 +29,14 @@ from shared.messages.facts.backups import (
     BackupCorrupted,
     BackupDeleted,
     BackupDeleteRequested,
+    BackupDeletionBegun,
     BackupExpired,
     BackupFailed,
     BackupGarbageDeleted,
     BackupHeld,
     BackupReleased,
     BackupRequested,
+    BackupUndeleted,
     BackupVerified,
     BackupVerifyFailed,
     BackupVerifyRequested,
@@ -107,6 +109,8 @@ AnyFact: TypeAlias = (
     | BackupReleased
     | BackupExpired
     | BackupDeleteRequested
+    | BackupUndeleted
+    | BackupDeletionBegun
     | BackupDeleted
     | BackupGarbageDeleted
     | BackupDownloadRequested

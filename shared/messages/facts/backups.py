@@ -128,15 +128,27 @@ class BackupReleased(BackupFact, frozen=True, kw_only=True):
 
 
 class BackupExpired(BackupFact, frozen=True, kw_only=True):
-    """A policy keeps the backup no longer."""
+    """A policy keeps the backup no longer; until `delete_after` that can be taken back."""
 
     reason: str
+    delete_after: datetime | None = None
 
 
 class BackupDeleteRequested(BackupFact, frozen=True, kw_only=True):
-    """Somebody wants the backup deleted."""
+    """Somebody wants the backup deleted; until `delete_after` that can be taken back."""
 
     reason: str = ""
+    delete_after: datetime | None = None
+
+
+class BackupUndeleted(BackupFact, frozen=True, kw_only=True):
+    """Somebody took the deletion back before it had begun: the backup is kept as before."""
+
+    reason: str = ""
+
+
+class BackupDeletionBegun(BackupFact, frozen=True, kw_only=True):
+    """From now on objects of the backup may be gone: the deletion cannot be taken back."""
 
 
 class BackupDeleted(BackupFact, frozen=True, kw_only=True):

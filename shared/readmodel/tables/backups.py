@@ -64,6 +64,8 @@ backups = Table(
     Column("slot", when),
     Column("further_store_ids", JSONB, nullable=False, server_default="[]"),
     Column("delete_requested_at", when),
+    # Until then the deletion, or the expiry, can be taken back.
+    Column("delete_after", when),
     Column("version", BigInteger, nullable=False),
     Index("backups_by_time", "requested_at", "id"),
     Index("backups_by_slot", "schedule_id", "slot"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from shared.messages.facts import (
     BackupAttempted,
     BackupCompleted,
     BackupCorrupted,
+    BackupDeletionBegun,
     BackupExpired,
     RunCancelRequested,
     ServerDiscovered,
@@ -220,6 +221,49 @@ async def test_a_finished_backup_can_be_deleted_once_and_a_running_one_not(
     assert early.json()["code"] == "backup.running"
     assert (first.status_code, second.status_code) == (202, 202)
     assert len(await platform.bus.last_of("evt.backup.delete_requested.>")) == 1
+
+
+async def test_a_deletion_can_be_taken_back_until_it_has_begun(
+    gateway: Gateway, platform: Platform, wish: dict[str, Any]
+) -> None:
+    backup = (await gateway.call("POST", "/backups", wish)).json()
+    path = f"/backups/{backup['id']}"
+    await completed(gateway, backup["id"])
+
+    unasked = await gateway.call("POST", f"{path}/undelete")
+    await gateway.call("DELETE", path)
+    doomed = (await gateway.call("GET", path)).json()
+    back = await gateway.call("POST", f"{path}/undelete")
+    kept = (await gateway.call("GET", path)).json()
+    await gateway.call("DELETE", path)
+    await platform.bus.append(BackupDeletionBegun(backup_id=UUID(backup["id"])))
+    late = await gateway.call("POST", f"{path}/undelete")
+
+    assert (unasked.status_code, back.status_code) == (409, 202)
+    assert doomed["status"] == "deleting"
+    assert doomed["delete_after"] > doomed["completed_at"]
+    assert (kept["status"], kept["delete_after"]) == ("completed", None)
+    assert late.json()["code"] == "backup.deletion_begun"
+
+
+async def test_what_a_policy_let_expire_comes_back_only_under_a_hold(
+    gateway: Gateway, platform: Platform, wish: dict[str, Any]
+) -> None:
+    backup = (await gateway.call("POST", "/backups", wish)).json()
+    path = f"/backups/{backup['id']}"
+    await completed(gateway, backup["id"])
+    until = datetime.now(UTC) + timedelta(days=1)
+    fact = BackupExpired(backup_id=UUID(backup["id"]), reason="a policy", delete_after=until)
+    await platform.bus.append(fact)
+
+    free = await gateway.call("POST", f"{path}/undelete")
+    await gateway.call("POST", f"{path}/hold", {"reason": "still needed"})
+    held = await gateway.call("POST", f"{path}/undelete")
+    shown = (await gateway.call("GET", path)).json()
+
+    assert free.json()["code"] == "backup.expires_again"
+    assert held.status_code == 202
+    assert (shown["status"], shown["delete_after"]) == ("completed", None)
 
 
 async def test_a_run_is_cancelled_on_its_own_pool_until_it_ends(

@@ -43,6 +43,8 @@ def process(town: Town, service: str, folder: Path) -> Iterator[None]:
         "DATABASE_URL": town.database_url,
         "ENCRYPTION_KEY_FILE": str(town.keys.encryption_key),
         "NOTIFIER_ALLOW_LOOPBACK": "true",
+        "UNDO_WINDOW_S": "0.5",
+        "LOOK_EVERY_S": "0.5",
     }
     with (folder / f"{service}.log").open("wb") as log:
         running = subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,7 +27,10 @@ from shared.messages.base import now
 from shared.messages.facts import (
     BackupCorrupted,
     BackupDeleted,
+    BackupDeletionBegun,
+    BackupExpired,
     BackupGarbageDeleted,
+    BackupUndeleted,
     BackupVerified,
     RestoreFailed,
     RestoreRequested,
@@ -220,9 +224,31 @@ async def test_work_that_came_while_storage_was_away_is_done_once(
         await backup.expired()
         await platform.heard(BackupDeleted)
 
-    assert (await platform.bus.state("EVENTS")).last_seq == last_seq + 2
+    # expired, deletion begun, deleted
+    assert (await platform.bus.state("EVENTS")).last_seq == last_seq + 3
     assert len(await platform.all_of(BackupVerified)) == 1
     assert len(await platform.all_of(BackupGarbageDeleted)) == 1
+
+
+async def test_nothing_is_deleted_while_that_can_be_taken_back(
+    platform: World, store: AnyStore
+) -> None:
+    kept, _ = await complete(platform, store)
+    gone, _ = await complete(platform, store)
+    soon = now() + timedelta(seconds=2)
+    for backup, after in ((kept, soon + timedelta(hours=1)), (gone, soon)):
+        fact = BackupExpired(backup_id=backup.id, reason="policy", delete_after=after)
+        await platform.bus.append(fact)
+
+    async with storing(platform):
+        (deleted,) = await platform.heard(BackupDeleted)
+        await platform.bus.append(BackupUndeleted(backup_id=kept.id))
+        await asyncio.sleep(1)
+
+    [begun] = await platform.all_of(BackupDeletionBegun)
+    assert deleted.backup_id == begun.backup_id == gone.id
+    assert begun.at >= soon
+    assert {name.split("/")[0] for name in await names(store)} == {str(kept.id)}
 
 
 async def test_a_late_writer_is_found_by_the_second_look(platform: World, store: AnyStore) -> None:

@@ -1,0 +1,47 @@
+"""Whether a backup is to go, as its facts tell it: wished or expired, taken back, or begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from shared.messages.base import Message
+from shared.messages.facts import (
+    BackupDeleted,
+    BackupDeleteRequested,
+    BackupDeletionBegun,
+    BackupExpired,
+    BackupUndeleted,
+)
+
+Facts = Sequence[tuple[int, Message]]
+"""The last fact of each kind about one backup, each with its place in the log."""
+
+Wish = BackupDeleteRequested | BackupExpired
+
+
+def wish_in(facts: Facts) -> Wish | None:
+    """Why the backup is to go, unless that was taken back; what somebody wants comes first."""
+    standing = [one for seq, one in facts if isinstance(one, Wish) and seq > taken_back(facts)]
+    asked = [one for one in standing if isinstance(one, BackupDeleteRequested)]
+    return next(iter([*asked, *standing]), None)
+
+
+def taken_back(facts: Facts) -> int:
+    """Where it stands that the deletion was taken back; 0 when it never was."""
+    return _place(facts, BackupUndeleted)
+
+
+def is_begun(facts: Facts) -> bool:
+    """Whether objects may be gone already: then nobody can take it back."""
+    begun = _place(facts, BackupDeletionBegun)
+    return begun > taken_back(facts) or _place(facts, BackupDeleted) > 0
+
+
+def is_over(wish: Wish, at: datetime) -> bool:
+    """Whether the time is over in which it can be taken back."""
+    return wish.delete_after is None or wish.delete_after <= at
+
+
+def _place(facts: Iterable[tuple[int, Message]], kind: type[Message]) -> int:
+    return max((seq for seq, one in facts if isinstance(one, kind)), default=0)
