@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -121,9 +121,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """The store that an installation begins with, given by its environment; see `defaults.py`.
+    """What an installation begins with, given by its environment; see `defaults.py`.
 
-    `s3_endpoint` is empty for AWS. `s3_allow_http`: the endpoint may be plain HTTP.
+    `s3_endpoint` is empty for AWS. `s3_allow_http`: the endpoint may be plain HTTP. `smtp_to`:
+    addresses, comma-separated. `smtp_allow_private`: the mail server is in the inner network.
     """
 
     s3_endpoint: str = ""
@@ -132,12 +133,34 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
     s3_bucket: str = ""
     s3_region: str = "us-east-1"
     s3_allow_http: bool = False
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str = ""
+    smtp_password: str = ""
+    smtp_from: str = ""
+    smtp_to: str = ""
+    smtp_allow_private: bool = False
+    slack_webhook_url: str = ""
 
     def __repr__(self) -> str:
         return "Defaults(***)"
 
     def faults(self) -> list[str]:
         """See `shared.settings.Checked`."""
+        return [*self._s3_faults(), *self._smtp_faults()]
+
+    def _smtp_faults(self) -> list[str]:
+        wanted = {
+            "SMTP_HOST": self.smtp_host,
+            "SMTP_FROM": self.smtp_from,
+            "SMTP_TO": self.smtp_to,
+        }
+        if not any([*wanted.values(), self.smtp_username, self.smtp_password]):
+            return []
+        return [f"{name} is not set, but another SMTP_ is" for name, v in wanted.items() if not v]
+
+    def _s3_faults(self) -> list[str]:
         wanted = {
             "S3_BUCKET": self.s3_bucket,
             "S3_ACCESS_KEY": self.s3_access_key,

@@ -27,8 +27,8 @@ SERVICES = (
 NATS_USERS = (*SERVICES, "bootstrap")
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "LOG_LEVEL", "SSL_CERT_FILE", "TMPDIR")
 PREFIXES_PASSED_ON = ("HOLDFAST_", "KILL_POINT")
-DEFAULTS = ("S3_",)
-"""What describes the first store; only the gateway, which makes it, is told."""
+DEFAULTS = ("S3_", "SMTP_", "SLACK_")
+"""What describes the first store and channels; only the gateway, which makes it, is told."""
 
 
 class Passwords:

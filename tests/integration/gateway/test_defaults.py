@@ -1,4 +1,4 @@
-"""The store that the environment describes at the first start."""
+"""The store and the channels that the environment describes at the first start."""
 
 from __future__ import annotations
 
@@ -97,3 +97,38 @@ async def test_without_variables_nothing_is_made(gateway: Gateway) -> None:
     await make_defaults(gateway.deps, Defaults())
 
     assert (await gateway.call("GET", "/stores")).json()["items"] == []
+
+
+async def test_mail_and_slack_begin_as_channels_that_hear_of_trouble(
+    gateway: Gateway, platform: Platform
+) -> None:
+    given = Defaults(
+        smtp_host="mail.example.com",
+        smtp_from="holdfast@example.com",
+        smtp_to="ops@example.com",
+        smtp_password="canary-8d11",
+        slack_webhook_url="https://hooks.slack.com/services/canary-4c02",
+    )
+    await asyncio.gather(*(make_defaults(gateway.deps, given) for _ in range(2)))
+    await make_defaults(gateway.deps, given)
+
+    channels = (await gateway.call("GET", "/notifications/channels")).json()["items"]
+    rules = (await gateway.call("GET", "/notifications/rules")).json()["items"]
+    assert [(one["name"], one["channel"]["kind"]) for one in channels] == [
+        ("mail", "email"),
+        ("slack", "slack"),
+    ]
+    assert [one["channel_id"] for one in rules] == [one["id"] for one in channels]
+    assert {one["min_severity"] for one in rules} == {"warning"}
+    assert "canary" not in str(channels)
+    stored = await platform.bus.last_of("cfg.channel.*")
+    assert not [one for one in stored if b"canary" in one.data or b"ops@" in one.data]
+
+
+def test_a_mail_channel_that_lacks_something_stops_the_start_with_its_name() -> None:
+    faults = Defaults(smtp_host="mail.example.com").faults()
+
+    assert faults == [
+        "SMTP_FROM is not set, but another SMTP_ is",
+        "SMTP_TO is not set, but another SMTP_ is",
+    ]
