@@ -53,6 +53,7 @@ LOOK_EVERY_S = 5.0
 """The rarest look: it finds what no event tells of, such as a pool's first worker."""
 CHECKPOINT_EVERY_S = 0.2
 SEND_AGAIN_S = 60.0
+RESENT_AT_ONCE = 16
 BUG = Problem(code="internal", cause="the scheduler could not dispatch the run", fix="see its log")
 
 _log = structlog.get_logger()
@@ -83,6 +84,7 @@ class Scheduler:
         self._seen_seq = 0
         self._busy: dict[UUID, Run] = {}
         self._sent_s: dict[UUID, float] = {}
+        self._resending: set[UUID] = set()
         self._workers = Workers(bus, self._wake.set)
         self._patience, self._watch = Patience(), Watch()
 
@@ -92,7 +94,7 @@ class Scheduler:
 
     async def _lead(self) -> None:
         # Another one may have led meanwhile, and what was under way was cut off.
-        self._busy, self._watch = {}, Watch()
+        self._busy, self._resending, self._watch = {}, set(), Watch()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._bus.work(DURABLE, EVENTS, REQUESTS, self.on_event))
             group.create_task(self._answer_downloads())
@@ -128,6 +130,7 @@ class Scheduler:
     async def look(self, group: asyncio.TaskGroup) -> float:
         """Begin whatever the open runs call for; returns the seconds until the next look."""
         await self._state.at_least(max(self._seen_seq, self._dispatcher.fence.last_seq))
+        self._state.look_anew()
         runs = await self._state.open_runs()
         ids = {run.run_id for run in runs}
         self._patience.only(ids)
@@ -137,8 +140,7 @@ class Scheduler:
         for run in runs:
             if run.cancel_requested and run.status != "running":
                 self._begin(group, run, self._dispatcher.cancel)
-            elif run.status == "dispatched" and self._may_be_unsent(run):
-                self._begin(group, run, self._send_again)
+        self._send_some_again(group, runs)
         return await self._dispatch_what_may_go(group, runs)
 
     async def _dispatch_what_may_go(self, group: asyncio.TaskGroup, runs: Sequence[Run]) -> float:
@@ -179,6 +181,21 @@ class Scheduler:
     def _abandon(self, group: asyncio.TaskGroup, run: Run, problem: Problem) -> None:
         self._begin(group, run, lambda one: self._dispatcher.abandon(one, problem))
 
+    def _send_some_again(self, group: asyncio.TaskGroup, runs: Sequence[Run]) -> None:
+        """A new leader does not know which orders stand: it sends all again, but few at a time, so
+        that what is new need not wait."""
+        unsent = [
+            run
+            for run in runs
+            if run.status == "dispatched"
+            and run.run_id not in self._busy
+            and not run.cancel_requested
+            and self._may_be_unsent(run)
+        ]
+        for run in unsent[: max(0, RESENT_AT_ONCE - len(self._resending))]:
+            self._resending.add(run.run_id)
+            self._begin(group, run, self._send_again)
+
     def _may_be_unsent(self, run: Run) -> bool:
         return (
             self._clock.monotonic_s() - self._sent_s.get(run.run_id, -SEND_AGAIN_S) >= SEND_AGAIN_S
@@ -214,6 +231,7 @@ class Scheduler:
             await self._give_up(run, BUG)
         finally:
             del self._busy[run.run_id]
+            self._resending.discard(run.run_id)
 
     async def _give_up(self, run: Run, problem: Problem) -> None:
         with suppress(UnavailableError):  # the next look comes to the same end

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Select, func, select
 
 from services.scheduler.limits import Load
+from shared.errors import PlatformError
 from shared.messages.facts import (
     BackupRequested,
     ExecutionRequested,
@@ -77,6 +79,9 @@ class Archived(msgspec.Struct, frozen=True, kw_only=True):
 class State(Protocol):
     """Where the scheduler looks; every method raises UnavailableError while it cannot."""
 
+    def look_anew(self) -> None:
+        """Answer nothing from memory that was asked before now."""
+
     async def at_least(self, seq: int) -> None:
         """Wait until the event `seq` is part of the answers; raises NotProjectedError."""
 
@@ -115,10 +120,34 @@ class State(Protocol):
 
 
 class ReadModelState:
-    """State from Postgres."""
+    """State from Postgres.
+
+    What many runs share, and what is asked of one run twice, is asked once per look: a thousand
+    orders at the same moment would else be six thousand queries.
+    """
 
     def __init__(self, read_model: ReadModel) -> None:
         self._read_model = read_model
+        self._asked: dict[object, asyncio.Future[Row[Any] | None]] = {}
+
+    def look_anew(self) -> None:
+        self._asked = {}
+
+    async def _row(self, about: object, query: Select[Any]) -> Row[Any] | None:
+        asked = self._asked.get(about)
+        if asked is None:
+            asked = asyncio.ensure_future(self._read_model.one(query))
+            self._asked[about] = asked
+        try:
+            return await asyncio.shield(asked)
+        except PlatformError:
+            if self._asked.get(about) is asked:
+                del self._asked[about]
+            raise
+
+    async def _event(self, seq: int) -> Row[Any] | None:
+        columns = (event_log.c.data, event_log.c.headers)
+        return await self._row(("event", seq), select(*columns).where(event_log.c.seq == seq))
 
     async def at_least(self, seq: int) -> None:
         await self._read_model.at_least(seq)
@@ -134,21 +163,21 @@ class ReadModelState:
         return {UUID(row.id): row.run_limit for row in rows}
 
     async def request(self, seq: int) -> Request | None:
-        query = select(event_log.c.data).where(event_log.c.seq == seq)
-        row = await self._read_model.one(query)
+        row = await self._event(seq)
         message = decode(row.data) if row else None
         return message if isinstance(message, Request) else None
 
     async def headers(self, seq: int) -> Mapping[str, str]:
-        row = await self._read_model.one(select(event_log.c.headers).where(event_log.c.seq == seq))
+        row = await self._event(seq)
         return msgspec.json.decode(row.headers, type=dict[str, str]) if row else {}
 
     async def server(self, server_id: UUID) -> ServerSetting | None:
-        row = await self._read_model.one(select(servers).where(servers.c.id == str(server_id)))
+        query = select(servers).where(servers.c.id == str(server_id))
+        row = await self._row(("server", server_id), query)
         return server_of(row) if row else None
 
     async def store(self, store_id: str) -> StoreSetting | None:
-        row = await self._read_model.one(select(stores).where(stores.c.id == store_id))
+        row = await self._row(("store", store_id), select(stores).where(stores.c.id == store_id))
         return store_of(row) if row else None
 
     async def backup(self, backup_id: UUID) -> Archived | None:
@@ -167,12 +196,12 @@ class ReadModelState:
         return _archived(row, copies) if row else None
 
     async def platform(self) -> PlatformSetting | None:
-        row = await self._read_model.one(select(platform).where(platform.c.id == "self"))
+        row = await self._row("platform", select(platform).where(platform.c.id == "self"))
         return platform_of(row) if row else None
 
     async def checkpoint(self) -> str:
         newest = select(audit_checkpoints.c.note).order_by(audit_checkpoints.c.size.desc())
-        row = await self._read_model.one(newest.limit(1))
+        row = await self._row("checkpoint", newest.limit(1))
         return str(row.note) if row else ""
 
     async def is_checkpointed(self, seq: int) -> bool:

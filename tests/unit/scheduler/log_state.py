@@ -86,6 +86,9 @@ class LogState:
         message = self._log.messages[seq - 1].message
         return message if isinstance(message, Request) else None
 
+    def look_anew(self) -> None:
+        """Nothing is remembered here."""
+
     async def headers(self, seq: int) -> Mapping[str, str]:
         return self._log.messages[seq - 1].headers
 
