@@ -7,6 +7,7 @@ import time
 
 from services.health.objectives import ObjectiveWatch, ReadModelPromises
 from services.health.probes import Probes
+from services.health.schedules import ReadModelCalendar, ScheduleWatch
 from services.health.service import HealthService
 from services.health.settings import Settings
 from services.health.watched import ReadModelServers
@@ -24,12 +25,13 @@ async def work(bus: Bus) -> None:
     async with read_model(settings.database_url) as reader:
         probes = Probes(bus, vault)
         watch = ObjectiveWatch(bus, ReadModelPromises(reader))
+        schedules = ScheduleWatch(bus, ReadModelCalendar(reader))
         service = HealthService(
             bus,
             ReadModelServers(reader),
             probes,
             clock_s=time.monotonic,
-            beside=[watch.watch],
+            beside=[watch.watch, schedules.watch],
         )
         await service.listen(replica_name())
 

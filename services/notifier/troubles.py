@@ -23,6 +23,8 @@ _PAIRS = {
     "archive.verified": ("proof", "subject", False),
     "restore.failed": ("restore", "database", True),
     "restore.completed": ("restore", "database", False),
+    "schedule.missed": ("schedule", "subject", True),
+    "schedule.caught_up": ("schedule", "subject", False),
     "service.went_down": ("service", "subject", True),
     "service.came_back": ("service", "subject", False),
 }

@@ -31,6 +31,7 @@ async def work(bus: Bus) -> None:
         scheduler = Scheduler(
             bus, state, orders, pool_limit=settings.pool_limit, beside=(timekeeper.keep,)
         )
+        await timekeeper.rehearse()
         await scheduler.listen(replica_name())
 
 

@@ -61,6 +61,12 @@ class Timekeeper:
         self._changed = asyncio.Event()
         self._timetable = Timetable()
 
+    async def rehearse(self) -> None:
+        """Open the timetable once and put it away: what is slow the first time, such as reading
+        ten thousand cron expressions, is then done before this replica has to take over."""
+        with suppress(UnavailableError):
+            await self._book.opened()
+
     async def keep(self) -> None:
         """For ever; it begins once the read model holds what was said before."""
         self._timetable, seq = await self._opened()

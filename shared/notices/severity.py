@@ -13,6 +13,7 @@ _BY_TYPE = {
     "backup.corrupted": Severity.CRITICAL,
     "archive.corrupted": Severity.CRITICAL,
     "service.went_down": Severity.CRITICAL,
+    "schedule.missed": Severity.ERROR,
     "log.repaired": Severity.CRITICAL,
     "channel.disabled": Severity.ERROR,
     "server.tested": Severity.WARNING,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 from croniter import CroniterError, croniter
@@ -60,6 +61,7 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
         return in_month or in_week
 
 
+@lru_cache(maxsize=16_384)
 def parsed(text: str) -> Cron:
     """Read an expression; raises ValueError with a sentence for the person who wrote it."""
     fields = text.split()

@@ -96,6 +96,7 @@ MAY_SAY: dict[str, set[str]] = {
     "health": said("evt", "server: health_changed")
     | said("evt", "service: went_down came_back")
     | said("evt", "objective: endangered missed met")
+    | said("evt", "schedule: missed caught_up")
     | said("cmd", "server: probe", POOLS)
     | {"$KV.leases.health"},
 }
@@ -110,7 +111,15 @@ MAY_READ: dict[str, dict[str, set[str]]] = {
     "retention": {"EVENTS": {"evt.backup.>", "cfg.policy.>"}},
     "notifier": {"EVENTS": {">"}},
     "auditor": {"EVENTS": {">"}, "AUDIT_CKPT": {"ckpt.audit", ">"}},
-    "health": {"EVENTS": {"evt.server.>", "evt.service.>", "evt.objective.>", "cfg.server.>"}},
+    "health": {
+        "EVENTS": {
+            "evt.server.>",
+            "evt.service.>",
+            "evt.objective.>",
+            "evt.schedule.>",
+            "cfg.server.>",
+        }
+    },
 }
 for _name in ("gateway", "scheduler", "auditor", "health", "storage", "notifier"):
     MAY_READ[_name]["KV_keys"] = {"$KV.keys.>"}
@@ -118,7 +127,7 @@ MAY_READ["gateway"]["KV_sessions"] = {"$KV.sessions.>"}
 FILTERS = {
     "EVENTS": [
         *(">", "evt.>", "evt.backup.>", "evt.server.>", "evt.service.>"),
-        "evt.objective.>",
+        *("evt.objective.>", "evt.schedule.>"),
         *("evt.*.*.core.>", "evt.*.*.p1.>"),
         *("cfg.>", "cfg.user.>", "cfg.user.x1", "cfg.policy.>", "cfg.server.>"),
     ],

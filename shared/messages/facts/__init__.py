@@ -83,6 +83,8 @@ from shared.messages.facts.runs import (
     RunDispatched,
 )
 from shared.messages.facts.schedules import (
+    ScheduleCaughtUp,
+    ScheduleMissed,
     ScheduleWarned,
 )
 from shared.messages.facts.servers import (
@@ -137,6 +139,8 @@ AnyFact: TypeAlias = (
     | RunDispatched
     | RunCancelRequested
     | ScheduleWarned
+    | ScheduleMissed
+    | ScheduleCaughtUp
     | ServerTestRequested
     | ServerTested
     | ServerDiscoveryRequested

@@ -24,3 +24,16 @@ class ScheduleWarned(ScheduleFact, frozen=True, kw_only=True):
 
     slot: datetime
     problem: Problem | None = None
+
+
+class ScheduleMissed(ScheduleFact, frozen=True, kw_only=True):
+    """Nobody requested the backups of `slot`, long after it: no scheduler keeps the schedule.
+
+    It is said once, until the schedule is kept again.
+    """
+
+    slot: datetime
+
+
+class ScheduleCaughtUp(ScheduleFact, frozen=True, kw_only=True):
+    """The schedule that was missed is kept again."""
