@@ -42,6 +42,7 @@ class Dispatcher:
         """
         try:
             request = await self._request(run)
+            await self._orders.admit(run, request)
             order = await self._orders.build(run, request, dispatched_at=self._clock.now())
         except PlatformError as error:
             if error.retryable:

@@ -28,6 +28,13 @@ class StoreGoneError(ImpossibleError):
     default_fix = "add the store again, or choose another one"
 
 
+class QuotaExceededError(ImpossibleError):
+    """The backup would fill a store or a group beyond its quota; nothing was dumped."""
+
+    code = "quota.exceeded"
+    default_fix = "raise the quota, delete backups, or keep fewer of them"
+
+
 class NotRestorableError(ImpossibleError):
     """There is nothing whole to restore from."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from services.scheduler.errors import (
     ServerGoneError,
     StoreGoneError,
 )
+from services.scheduler.quotas import Quotas
 from services.scheduler.state import Archived, Request, Run, State
 from shared.archive.envelopes import open_envelope
 from shared.archive.keys import RecipientKey, fingerprint
@@ -60,6 +62,19 @@ class Orders:
 
     def __init__(self, bus: Bus, state: State, vault: Vault, kek: RecipientKey) -> None:
         self._bus, self._state, self._vault, self._kek = bus, state, vault, kek
+        self._quotas = Quotas(time.monotonic)
+
+    async def admit(self, run: Run, request: Request) -> None:
+        """Raises QuotaExceededError where a backup or one of its copies has no room."""
+        if not isinstance(request, BackupRequested):
+            return
+        server = await self._server(request.database.server_id)
+        stores = [
+            store
+            for store_id in (request.store_id, *request.further_store_ids)
+            if (store := await self._state.store(store_id)) is not None
+        ]
+        self._quotas.admit(run.run_id, await self._state.need(server, stores, request.database.id))
 
     async def build(self, run: Run, request: Request, *, dispatched_at: datetime) -> Order:
         """The order for `run`, the same each time but for its sealing.

@@ -53,7 +53,7 @@ LOOK_EVERY_S = 5.0
 """The rarest look: it finds what no event tells of, such as a pool's first worker."""
 CHECKPOINT_EVERY_S = 0.2
 SEND_AGAIN_S = 60.0
-RESENT_AT_ONCE = 16
+RESENT_AT_ONCE, SETTLE_S = 16, 5.0
 BUG = Problem(code="internal", cause="the scheduler could not dispatch the run", fix="see its log")
 
 _log = structlog.get_logger()
@@ -85,6 +85,7 @@ class Scheduler:
         self._busy: dict[UUID, Run] = {}
         self._sent_s: dict[UUID, float] = {}
         self._resending: set[UUID] = set()
+        self._led_since_s = 0.0
         self._workers = Workers(bus, self._wake.set)
         self._patience, self._watch = Patience(), Watch()
 
@@ -95,6 +96,7 @@ class Scheduler:
     async def _lead(self) -> None:
         # Another one may have led meanwhile, and what was under way was cut off.
         self._busy, self._resending, self._watch = {}, set(), Watch()
+        self._led_since_s = self._clock.monotonic_s()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._bus.work(DURABLE, EVENTS, REQUESTS, self.on_event))
             group.create_task(self._answer_downloads())
@@ -182,8 +184,8 @@ class Scheduler:
         self._begin(group, run, lambda one: self._dispatcher.abandon(one, problem))
 
     def _send_some_again(self, group: asyncio.TaskGroup, runs: Sequence[Run]) -> None:
-        """A new leader does not know which orders stand: it sends all again, but few at a time, so
-        that what is new need not wait."""
+        """A new leader does not know which orders stand: it sends all again, but few at a time, and
+        many only once it has settled, so that what is new need not wait."""
         unsent = [
             run
             for run in runs
@@ -192,6 +194,9 @@ class Scheduler:
             and not run.cancel_requested
             and self._may_be_unsent(run)
         ]
+        settled = self._clock.monotonic_s() - self._led_since_s >= SETTLE_S
+        if len(unsent) > RESENT_AT_ONCE and not settled:
+            return
         for run in unsent[: max(0, RESENT_AT_ONCE - len(self._resending))]:
             self._resending.add(run.run_id)
             self._begin(group, run, self._send_again)

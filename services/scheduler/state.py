@@ -11,7 +11,9 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Row, Select, func, select
 
+from services.scheduler.filling import need_of
 from services.scheduler.limits import Load
+from services.scheduler.quotas import Need
 from shared.errors import PlatformError
 from shared.messages.facts import (
     BackupRequested,
@@ -106,6 +108,11 @@ class State(Protocol):
     async def backup(self, backup_id: UUID) -> Archived | None:
         """The backup, if there ever was one."""
 
+    async def need(
+        self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
+    ) -> Need:
+        """What the next backup of a database needs of the quotas that concern it."""
+
     async def platform(self) -> PlatformSetting | None:
         """This installation; None before its first start is over."""
 
@@ -198,6 +205,11 @@ class ReadModelState:
     async def platform(self) -> PlatformSetting | None:
         row = await self._row("platform", select(platform).where(platform.c.id == "self"))
         return platform_of(row) if row else None
+
+    async def need(
+        self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
+    ) -> Need:
+        return await need_of(self._read_model, server, stores, database_id)
 
     async def checkpoint(self) -> str:
         newest = select(audit_checkpoints.c.note).order_by(audit_checkpoints.c.size.desc())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.params import FromPath, JSONBody
+from msgspec import Meta
 from sqlalchemy import Row, select
 
 from services.gateway import configured
@@ -31,6 +32,13 @@ class NewGroup(Input, frozen=True, kw_only=True):
 
     name: Name
     description: Text = ""
+    quota_bytes: (
+        Annotated[
+            int,
+            Meta(ge=1, description="What the backups of its servers may take up, in all stores"),
+        ]
+        | None
+    ) = None
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +47,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     description: str
+    quota_bytes: int | None
     created_at: datetime
     updated_at: datetime
     version: int
@@ -132,7 +141,12 @@ async def delete_group(
 
 
 def _setting(change: Change, data: NewGroup) -> GroupSetting:
-    return GroupSetting(**change.said_by(), name=data.name, description=data.description)
+    return GroupSetting(
+        **change.said_by(),
+        name=data.name,
+        description=data.description,
+        quota_bytes=data.quota_bytes,
+    )
 
 
 ROUTES = [

@@ -23,6 +23,7 @@ class GroupSetting(Setting, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
+    quota_bytes: int | None = None
 
 
 class DatabaseSetting(Setting, frozen=True, kw_only=True):

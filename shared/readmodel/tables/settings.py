@@ -56,6 +56,7 @@ server_groups = settings_table(
     "server_groups",
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
+    Column("quota_bytes", BigInteger),
 )
 stores = settings_table(
     "stores",

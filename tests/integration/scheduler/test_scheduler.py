@@ -35,6 +35,7 @@ from shared.messages.facts import (
     ServerTestRequested,
 )
 from shared.messages.orders import OrderSecrets, RunBackup, RunRestore, ServerSecrets
+from shared.messages.settings import GroupSetting, ServerSetting, StoreSetting
 from shared.stores import Local
 from tests.integration.town import PASSWORD, Town, running
 from tests.support.waiting import eventually
@@ -290,3 +291,39 @@ class RefusedError(PlatformError):
     """What a worker says of an order that it can never do."""
 
     code = "order.refused"
+
+
+async def test_a_backup_without_room_in_a_store_or_a_group_is_refused_before_it_is_dumped(
+    town: Town,
+) -> None:
+    async with scheduler(town):
+        first = await request_backup(town)
+        await complete(town.executor, first, await attempt(town.executor, first))
+        stored = FACTS.stored_bytes
+        await change_store(town, quota_bytes=2 * stored - 1)
+        full = await request_backup(town)
+        in_store = await town.heard(BackupFailed, full.backup_id)
+        await change_store(town, quota_bytes=None)
+        await put_into_group(town, quota_bytes=2 * stored - 1)
+        beside = await request_backup(town)
+        in_group = await town.heard(BackupFailed, beside.backup_id)
+
+    assert in_store.problem.code == in_group.problem.code == "quota.exceeded"
+    assert in_store.problem.cause.startswith("the store main holds")
+    assert in_group.problem.cause.startswith("the group web holds")
+    assert {one.message.run_id for one in await orders(town)} <= {first.run_id}  # type: ignore[union-attr]
+
+
+async def change_store(town: Town, *, quota_bytes: int | None) -> None:
+    [last] = await town.gateway.last_of("cfg.store.main")
+    assert isinstance(last.message, StoreSetting)
+    changed = msgspec.structs.replace(last.message, id=uuid4(), quota_bytes=quota_bytes)
+    await town.gateway.append(changed)
+
+
+async def put_into_group(town: Town, *, quota_bytes: int) -> None:
+    """The group `web` of the server, with a quota."""
+    await town.gateway.append(GroupSetting(key="g1", name="web", quota_bytes=quota_bytes))
+    [last] = await town.gateway.last_of(f"cfg.server.{town.server_id}")
+    assert isinstance(last.message, ServerSetting)
+    await town.gateway.append(msgspec.structs.replace(last.message, id=uuid4(), group_ids=["g1"]))

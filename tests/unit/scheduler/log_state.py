@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from services.scheduler.quotas import Need
 from services.scheduler.state import Archived, Request, Run
 from shared.bus import Delivery
 from shared.bus.base import EVENTS
@@ -62,6 +63,7 @@ class LogState:
         self.servers: dict[UUID, ServerSetting] = {}
         self.stores: dict[str, StoreSetting] = {}
         self.backups: dict[UUID, Archived] = {}
+        self.needs: dict[UUID, Need] = {}
         self.checkpointed_seq = 10_000
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
@@ -100,6 +102,11 @@ class LogState:
 
     async def backup(self, backup_id: UUID) -> Archived | None:
         return self.backups.get(backup_id)
+
+    async def need(
+        self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
+    ) -> Need:
+        return self.needs.get(database_id, Need())
 
     async def platform(self) -> PlatformSetting | None:
         return self._platform
