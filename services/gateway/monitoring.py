@@ -20,6 +20,7 @@ from shared.bus.base import EVENTS
 from shared.objectives import Standing, databases_of, judged, objectives_of
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
+    STANDING,
     archives,
     audit_checkpoints,
     backups,
@@ -34,7 +35,6 @@ FRESH_S = 10.0
 LABELLED = 1000
 """How many databases have a line of their own; the others only count."""
 _OPEN = ("requested", "dispatched", "running")
-_STANDING = ("completed", "expired", "deleting")
 _STORED = ("stored", "expired")
 
 
@@ -139,7 +139,7 @@ class Monitoring:
     async def _stores(self) -> list[Metric]:
         parts = union_all(
             select(backups.c.store_id, backups.c.stored_bytes).where(
-                backups.c.status.in_(_STANDING)
+                backups.c.status.in_(STANDING)
             ),
             select(archives.c.store_id, archives.c.stored_bytes).where(
                 archives.c.status.in_(_STORED)

@@ -11,9 +11,15 @@ from sqlalchemy import ColumnElement, Text, cast, func, select, true
 from services.scheduler.quotas import Filling, Need
 from shared.messages.settings import ServerSetting, StoreSetting
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import archives, backups, runs, server_groups, servers
-
-STANDING = ("completed", "expired", "deleting")
+from shared.readmodel.tables import (
+    COPIED,
+    STANDING,
+    archives,
+    backups,
+    runs,
+    server_groups,
+    servers,
+)
 
 
 async def need_of(
@@ -63,7 +69,7 @@ async def _filling(
     copies = (
         select(func.coalesce(func.sum(archives.c.stored_bytes), 0))
         .join(backups, backups.c.id == archives.c.backup_id)
-        .where(copied, archives.c.status.in_(("stored", "expired")))
+        .where(copied, archives.c.status.in_(COPIED))
     )
     total = select(stored.scalar_subquery() + copies.scalar_subquery())
     row = await model.one(total)

@@ -14,6 +14,7 @@ from services.storage.copies import undo_is_over
 from services.storage.garbage import Attempt
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
+    COPIED,
     archives,
     audit_checkpoints,
     backup_attempts,
@@ -96,7 +97,7 @@ class ReadModelCatalogue:
             _COMPLETED, backups.c.store_id == store_id, backups.c.status != "deleted"
         )
         copied = select(archives.c.backup_id).where(
-            archives.c.store_id == store_id, archives.c.status.in_(("stored", "expired"))
+            archives.c.store_id == store_id, archives.c.status.in_(COPIED)
         )
         return {row.id for row in await self._read_model.rows(query.union_all(copied))}
 

@@ -12,10 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
 
 from shared.messages.base import now
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import archives, backup_metadata, backups, restores
-
-HELD = ("stored", "expired")
-"""The statuses of an archive whose objects stand in its store."""
+from shared.readmodel.tables import COPIED, archives, backup_metadata, backups, restores
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +120,7 @@ class ReadModelCopies:
             or_(
                 archives.c.status == "expired",
                 and_(
-                    archives.c.status.in_(("requested", *HELD)),
+                    archives.c.status.in_(("requested", *COPIED)),
                     backups.c.delete_requested_at.is_not(None),
                     undo_is_over(),
                 ),

@@ -23,11 +23,10 @@ from services.gateway.routes.stores import STORE
 from services.gateway.scope import visible
 from shared.messages.facts import StoreTested, StoreTestRequested
 from shared.messages.values import Problem
-from shared.readmodel.tables import archives, backups
+from shared.readmodel.tables import STANDING, archives, backups
 
 DAYS = 30
 MOST_DATABASES = 100
-STANDING = ("completed", "expired", "deleting")
 
 
 class DatabaseUsage(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from shared.readmodel.tables.backups import (
+    COPIED,
+    STANDING,
     archives,
     backup_attempts,
     backup_metadata,
@@ -43,6 +45,8 @@ from shared.readmodel.tables.settings import (
 )
 
 __all__ = [
+    "COPIED",
+    "STANDING",
     "api_keys",
     "archives",
     "audit_checkpoints",

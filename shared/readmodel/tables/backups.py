@@ -15,6 +15,11 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from shared.readmodel.tables.base import metadata, when
 
+STANDING = ("completed", "expired", "deleting")
+"""The statuses of a backup whose objects stand in its store."""
+COPIED = ("stored", "expired")
+"""The same of an archive, a copy in a further store."""
+
 databases = Table(
     "databases",
     metadata,
