@@ -18,6 +18,7 @@ from services.cli.commands import (
     keys,
     letters,
     notifications,
+    overview,
     people,
     platform,
     policies,
@@ -32,6 +33,7 @@ from shared.errors import PlatformError
 
 NOUNS = (
     platform,
+    overview,
     deployment,
     keys,
     access,

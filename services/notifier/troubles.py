@@ -25,6 +25,8 @@ _PAIRS = {
     "restore.completed": ("restore", "database", False),
     "schedule.missed": ("schedule", "subject", True),
     "schedule.caught_up": ("schedule", "subject", False),
+    "store.filling": ("quota", "subject", True),
+    "store.relieved": ("quota", "subject", False),
     "service.went_down": ("service", "subject", True),
     "service.came_back": ("service", "subject", False),
 }

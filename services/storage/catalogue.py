@@ -15,6 +15,7 @@ from services.storage.garbage import Attempt
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
+    STANDING,
     archives,
     audit_checkpoints,
     backup_attempts,
@@ -36,6 +37,18 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     backup_id: UUID
 
 
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store holds, of what it may."""
+
+    stored_bytes: int
+    quota_bytes: int | None = None
+
+    @property
+    def percent(self) -> float:
+        """The share of the quota; 0 without one."""
+        return 100 * self.stored_bytes / self.quota_bytes if self.quota_bytes else 0.0
+
+
 class Catalogue(Protocol):
     """Where storage looks for work. Lists are by age, the oldest first."""
 
@@ -47,6 +60,9 @@ class Catalogue(Protocol):
 
     async def store_ids(self) -> list[str]:
         """The stores there are."""
+
+    async def level(self, store_id: str) -> Level:
+        """What the store holds, copies too, and its quota."""
 
     async def audited(self) -> int:
         """The last event that a signed checkpoint of the audit log covers."""
@@ -87,6 +103,24 @@ class ReadModelCatalogue:
 
     async def store_ids(self) -> list[str]:
         return [row.id for row in await self._read_model.rows(select(stores.c.id))]
+
+    async def level(self, store_id: str) -> Level:
+        own = select(func.sum(backups.c.stored_bytes)).where(
+            backups.c.store_id == store_id, backups.c.status.in_(STANDING)
+        )
+        copied = select(func.sum(archives.c.stored_bytes)).where(
+            archives.c.store_id == store_id, archives.c.status.in_(COPIED)
+        )
+        setting = await self._read_model.one(
+            select(stores.c.quota_bytes).where(stores.c.id == store_id)
+        )
+        if setting is None or setting.quota_bytes is None:
+            return Level(stored_bytes=0)
+        row = await self._read_model.one(
+            select(own.scalar_subquery().label("own"), copied.scalar_subquery().label("copied"))
+        )
+        stored = int((row.own or 0) + (row.copied or 0)) if row else 0
+        return Level(stored_bytes=stored, quota_bytes=setting.quota_bytes)
 
     async def audited(self) -> int:
         row = await self._read_model.one(select(func.max(audit_checkpoints.c.size).label("size")))

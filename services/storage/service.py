@@ -9,6 +9,7 @@ from services.storage.catalogue import Catalogue
 from services.storage.cleaner import Cleaner
 from services.storage.copier import Copier
 from services.storage.copies import Copies
+from services.storage.gauge import Gauge
 from services.storage.lane import Lane
 from services.storage.ledger import Ledger
 from services.storage.opening import Desk, Stores
@@ -34,8 +35,9 @@ FACTS = (
     "evt.backup.delete_requested.*.>",
     "evt.backup.released.*.>",
     "evt.backup.verify_requested.*.>",
+    "evt.backup.deleted.*.>",
 )
-COPIES = ("evt.archive.requested.*.>", "evt.archive.expired.*.>")
+COPIES = ("evt.archive.requested.*.>", "evt.archive.expired.*.>", "evt.archive.replicated.*.>")
 STORES = ("cfg.store.>",)
 
 
@@ -116,11 +118,13 @@ class Storage:
         second_look = timedelta(seconds=self._settings.second_look_s)
         cleaner = Cleaner(self._bus, desk, self._catalogue, self._copies, self._ledger, second_look)
         copier = Copier(self._bus, desk, self._stores, self._catalogue, self._copies, self._ledger)
+        gauge = Gauge(self._bus, self._catalogue, store_id)
         every_s, scan_every_s = self._settings.look_every_s, self._settings.scan_every_s
         woken = [
             Lane(f"prove {store_id}", prover.prove, every_s=every_s),
             Lane(f"clean {store_id}", cleaner.clean, every_s=every_s),
             Lane(f"copy {store_id}", copier.keep, every_s=every_s),
+            Lane(f"gauge {store_id}", gauge.look, every_s=every_s),
         ]
         self._lanes[store_id] = woken
         seldom = [

@@ -77,7 +77,7 @@ MAY_SAY: dict[str, set[str]] = {
     "storage": said(
         "evt", "backup: verified verify_failed corrupted deletion_begun deleted garbage_deleted"
     )
-    | said("evt", "store: tested")
+    | said("evt", "store: tested filling relieved")
     | {"dlq.storage-tests"}
     | said("evt", "archive: requested replicated failed deleted")
     | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},

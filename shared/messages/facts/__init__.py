@@ -94,7 +94,12 @@ from shared.messages.facts.servers import (
     ServerTested,
     ServerTestRequested,
 )
-from shared.messages.facts.stores import StoreTested, StoreTestRequested
+from shared.messages.facts.stores import (
+    StoreFilling,
+    StoreRelieved,
+    StoreTested,
+    StoreTestRequested,
+)
 from shared.messages.facts.subscribers import SubscriberAdded, SubscriberRemoved
 
 AnyFact: TypeAlias = (
@@ -122,6 +127,8 @@ AnyFact: TypeAlias = (
     | BackupDownloadFailed
     | StoreTestRequested
     | StoreTested
+    | StoreFilling
+    | StoreRelieved
     | ArchiveRequested
     | ArchiveReplicated
     | ArchiveFailed

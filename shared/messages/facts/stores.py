@@ -32,3 +32,16 @@ class StoreTested(StoreFact, frozen=True, kw_only=True):
     seconds: float
     free_bytes: int | None = None
     problem: Problem | None = None
+
+
+class StoreFilling(StoreFact, frozen=True, kw_only=True):
+    """What the store holds has reached `percent` of its quota; said once at each threshold."""
+
+    percent: int
+    stored_bytes: int
+    quota_bytes: int
+    problem: Problem
+
+
+class StoreRelieved(StoreFact, frozen=True, kw_only=True):
+    """The store is well below the first threshold of its quota again."""

@@ -19,6 +19,7 @@ from shared.messages.values import Role
 from tests.integration.gateway.platform import EMAIL, Gateway, Platform
 from tests.integration.gateway.signing import KEY, identified, signed
 from tests.integration.gateway.test_accounts import sign_in_as
+from tests.support.waiting import eventually
 from tests.unit.audit import rfc6962
 
 CANARIES = ("canary-5b1f", "canary-new", EMAIL.lower(), "gAAAAA")
@@ -201,8 +202,12 @@ async def test_an_export_proves_itself_and_is_an_entry_of_its_own(
 
     with pytest.raises(AuditRefusedError):
         verify_audit(file, KEY.public)
-    taken = (await gateway.call("GET", "/audit/logs?action=audit.exported")).json()["items"]
-    assert len(taken) == 2
+
+    async def both_are_told() -> bool:
+        answer = await gateway.call("GET", "/audit/logs?action=audit.exported")
+        return len(answer.json()["items"]) == 2
+
+    await eventually(both_are_told)
 
 
 async def test_a_table_for_people_computes_nothing_abuse_case_26(

@@ -135,3 +135,13 @@ async def test_an_objective_is_set_and_shows_how_databases_stand_to_it(
     gone = await gateway.call("DELETE", path, if_match=version)
     assert gone.status_code == 204
     assert (await gateway.call("GET", "/objectives/status")).json()["items"] == []
+
+
+async def test_the_installation_is_shown_at_a_glance_with_what_is_wrong(gateway: Gateway) -> None:
+    await gateway.add_server()
+
+    seen = (await gateway.call("GET", "/system")).json()
+
+    assert seen["servers"]["unknown"] == 1
+    assert seen["services"]["scheduler"] == 0
+    assert "no scheduler is running" in seen["warnings"]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from services.storage.catalogue import Verification
+from services.storage.catalogue import Level, Verification
 from services.storage.copies import Copy, Standing
 from services.storage.garbage import Attempt
 from services.storage.scan import MARKERS
@@ -220,6 +220,14 @@ class Folded:
     async def store_ids(self) -> list[str]:
         found = [one.message for one in await self._bus.last_of("cfg.store.*")]
         return [one.key for one in found if isinstance(one, StoreSetting)]
+
+    async def level(self, store_id: str) -> Level:
+        setting = (await self._bus.last_of(f"cfg.store.{store_id}"))[-1].message
+        assert isinstance(setting, StoreSetting)
+        ended = [one for one in self._facts() if isinstance(one, BackupCompleted)]
+        stand = await self.standing(store_id)
+        stored = sum(one.archive.stored_bytes for one in ended if one.backup_id in stand)
+        return Level(stored_bytes=stored, quota_bytes=setting.quota_bytes)
 
     async def audited(self) -> int:
         return self.checkpoint if self.checkpoint is not None else await self.position()
