@@ -51,6 +51,8 @@ WAKING = (
 
 LOOK_EVERY_S = 5.0
 """The rarest look: it finds what no event tells of, such as a pool's first worker."""
+LOOK_AT_MOST_EVERY_S = 0.1
+"""Each look reads every open run: a flood of events is looked at in portions."""
 CHECKPOINT_EVERY_S = 0.2
 SEND_AGAIN_S = 60.0
 RESENT_AT_ONCE, SETTLE_S = 16, 5.0
@@ -120,14 +122,16 @@ class Scheduler:
             await self.on_event(delivery)
 
     async def _look_for_ever(self, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            pause_s = LOOK_EVERY_S
+            pause_s, again_at = LOOK_EVERY_S, loop.time() + LOOK_AT_MOST_EVERY_S
             self._wake.clear()
             with suppress(UnavailableError):  # the next look finds the same
                 pause_s = await self.look(group)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
+            await asyncio.sleep(max(0.0, again_at - loop.time()))
 
     async def look(self, group: asyncio.TaskGroup) -> float:
         """Begin whatever the open runs call for; returns the seconds until the next look."""
