@@ -18,6 +18,7 @@ from shared.messages.values import DatabaseRef, Problem
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import backups, blackouts, databases, schedules, servers
 
+READ_AT_ONCE = 500
 BREATHE_EVERY = 100
 """Schedules that are read between two pauses: the event loop has leases to renew."""
 
@@ -41,6 +42,7 @@ class ReadModelBook:
 
     def __init__(self, read_model: ReadModel) -> None:
         self._read_model = read_model
+        self._settings: dict[str, tuple[int, ScheduleSetting]] = {}
 
     async def at_least(self, seq: int) -> None:
         await self._read_model.at_least(seq)
@@ -62,15 +64,36 @@ class ReadModelBook:
         return table, seq
 
     async def _put_schedules(self, table: Timetable) -> None:
-        done = await self._last_requested()
-        for number, row in enumerate(await self._read_model.rows(select(schedules))):
+        done, columns = await self._last_requested(), schedules.c
+        known = select(columns.id, columns.updated_at, columns.problem)
+        await self._read_changed()
+        for number, row in enumerate(await self._read_model.rows(known)):
             if number % BREATHE_EVERY == 0:
                 await asyncio.sleep(0)
             last, ids = done.get(row.id, (None, ()))
             table.put_problem(row.id, row.problem and msgspec.convert(row.problem, Problem))
-            with _readable(row):
-                setting = _setting(row, ScheduleSetting)
-                table.put_schedule(setting, row.updated_at, last=last, done=ids)
+            if row.id in self._settings:
+                with _readable(row):
+                    _, setting = self._settings[row.id]
+                    table.put_schedule(setting, row.updated_at, last=last, done=ids)
+
+    async def _read_changed(self) -> None:
+        """Read what this replica did not read before: to take over is a matter of seconds."""
+        columns = schedules.c
+        found = await self._read_model.rows(select(columns.id, columns.version))
+        before, self._settings = self._settings, {}
+        changed = []
+        for row in found:
+            if row.id in before and before[row.id][0] == row.version:
+                self._settings[row.id] = before[row.id]
+            else:
+                changed.append(row.id)
+        for start in range(0, len(changed), READ_AT_ONCE):
+            some = columns.id.in_(changed[start : start + READ_AT_ONCE])
+            for row in await self._read_model.rows(select(schedules).where(some)):
+                with _readable(row):
+                    self._settings[row.id] = row.version, _setting(row, ScheduleSetting)
+            await asyncio.sleep(0)
 
     async def _last_requested(self) -> dict[str, tuple[Any, list[UUID]]]:
         """By schedule: its last slot that was requested, and of which databases."""

@@ -17,7 +17,7 @@ from shared.messages.values import DatabaseRef, Problem
 from shared.timetable.blackouts import Blackout, closed_by, free_from
 from shared.timetable.cron import Cron, parsed
 from shared.timetable.missed import GRACE, Missed, still_due
-from shared.timetable.slots import between, slots, starts_at, zone_of
+from shared.timetable.slots import between, following, starts_at, zone_of
 
 MOMENT = timedelta(microseconds=1)
 NO_DATABASE = Problem(
@@ -245,9 +245,9 @@ class Timetable:
         return [one for one in known if one is not None]
 
     def _await_next(self, plan: Plan) -> None:
-        following = next(slots(plan.cron, plan.zone, plan.since), None)
-        if following is not None:
-            heapq.heappush(self._slots, (following, plan.generation, plan.setting.key))
+        slot = following(plan.cron, plan.zone, plan.since)
+        if slot is not None:
+            heapq.heappush(self._slots, (slot, plan.generation, plan.setting.key))
 
     def _is_current(self, key: str, generation: int) -> bool:
         plan = self._plans.get(key)

@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from shared.timetable.cron import Cron
 
 SECOND = timedelta(seconds=1)
+MOST_REMEMBERED = 20_000
+_following: dict[tuple[Cron, str], tuple[datetime, datetime]] = {}
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -45,6 +47,22 @@ def slots(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
             if (slot := heapq.heappop(waiting)) > last:
                 last = slot
                 yield slot
+
+
+def following(cron: Cron, zone: ZoneInfo, after: datetime) -> datetime | None:
+    """The first slot after `after`; None when there is none in the next years.
+
+    What was found for an earlier `after` is remembered: it holds until that slot itself.
+    """
+    about = cron, zone.key
+    if (known := _following.get(about)) is not None and known[0] <= after < known[1]:
+        return known[1]
+    found = next(slots(cron, zone, after), None)
+    if found is not None:
+        if len(_following) >= MOST_REMEMBERED:
+            _following.clear()
+        _following[about] = after, found
+    return found
 
 
 def between(cron: Cron, zone: ZoneInfo, after: datetime, until: datetime) -> list[datetime]:

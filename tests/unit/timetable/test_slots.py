@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.timetable.cron import parsed
-from shared.timetable.slots import between, slots, starts_at, zone_of
+from shared.timetable.slots import between, following, slots, starts_at, zone_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = (
@@ -133,6 +133,19 @@ def test_where_one_begins_to_look_changes_no_slot(
     assert found == sorted(set(found))
     again = list(islice(slots(cron, zone, found[skip]), 7 - skip))
     assert again == found[skip + 1 :]
+
+
+@given(crons, st.sampled_from(ZONES), st.lists(moments, min_size=1, max_size=4))
+def test_what_is_remembered_of_an_earlier_question_changes_no_answer(
+    text: str, zone: str, asked: list[datetime]
+) -> None:
+    try:
+        cron, where = parsed(text), zone_of(zone)
+    except ValueError:
+        return
+
+    for after in [*asked, *(one + timedelta(minutes=7) for one in asked)]:
+        assert following(cron, where, after) == next(slots(cron, where, after), None)
 
 
 @pytest.mark.parametrize(
