@@ -20,6 +20,7 @@ from shared.bus.base import EVENTS
 from shared.objectives import Standing, databases_of, judged, objectives_of
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
+    COPIED,
     STANDING,
     archives,
     audit_checkpoints,
@@ -35,7 +36,6 @@ FRESH_S = 10.0
 LABELLED = 1000
 """How many databases have a line of their own; the others only count."""
 _OPEN = ("requested", "dispatched", "running")
-_STORED = ("stored", "expired")
 
 
 class Monitoring:
@@ -142,7 +142,7 @@ class Monitoring:
                 backups.c.status.in_(STANDING)
             ),
             select(archives.c.store_id, archives.c.stored_bytes).where(
-                archives.c.status.in_(_STORED)
+                archives.c.status.in_(COPIED)
             ),
         ).subquery()
         used = (
