@@ -109,8 +109,9 @@ def said(message: Message) -> None:
             RUN_BYTES.labels("backup", "raw").inc(message.archive.raw_bytes)
             RUN_BYTES.labels("backup", "stored").inc(message.archive.stored_bytes)
         case RestoreCompleted():
-            RUN_SECONDS.labels("restore").observe(message.seconds)
-            RUN_BYTES.labels("restore", "raw").inc(message.raw_bytes)
+            kind = "verification" if message.verified_backup_id else "restore"
+            RUN_SECONDS.labels(kind).observe(message.seconds)
+            RUN_BYTES.labels(kind, "raw").inc(message.raw_bytes)
         case ArchiveReplicated():
             RUN_SECONDS.labels("replication").observe(message.seconds)
             RUN_BYTES.labels("replication", "stored").inc(message.stored_bytes)

@@ -14,7 +14,10 @@ KINDS = ("engine", "runner", "store", "channel")
 
 
 def schemas_of(union: Any) -> dict[str, Schema]:
-    """Tag -> self-contained JSON schema of each plug-in of a union (or of the only one)."""
+    """Tag -> self-contained JSON schema of each plug-in of a union (or of the only one).
+
+    Its title is the plug-in's `label`, for those whose class is not called as people write it.
+    """
     members = getattr(union, "__args__", (union,))
     return {str(member.__struct_config__.tag): _schema(member) for member in members}
 
@@ -22,7 +25,7 @@ def schemas_of(union: Any) -> dict[str, Schema]:
 def _schema(member: Any) -> Schema:
     (reference,), parts = msgspec.json.schema_components([member], ref_template="#/$defs/{name}")
     name = reference["$ref"].rsplit("/", 1)[-1]
-    top = dict(parts.pop(name))
+    top = dict(parts.pop(name)) | {"title": getattr(member, "label", name)}
     return {**top, "$defs": parts} if parts else top
 
 

@@ -14,12 +14,13 @@ import msgspec
 import structlog
 import uvloop
 
-from shared import log, metrics
+from shared import log, metrics, otel
 from shared.bus import Bus
 from shared.bus.jetstream import BusSettings, connect
 from shared.errors import PlatformError, leaves
 from shared.metrics import MetricsSettings
 from shared.settings import check_all, load
+from shared.version import version
 
 BEAT_EVERY_S = 5.0
 
@@ -33,6 +34,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True):
     replica: str
     pid: int
     host: str
+    version: str = ""
 
 
 def replica_name() -> str:
@@ -51,7 +53,8 @@ def serve(name: str, work: Work, *settings: type[msgspec.Struct], gate: bool = T
     log.configure(name, level=os.environ.get("LOG_LEVEL", "info"))
     try:
         check_all([BusSettings, MetricsSettings, *settings], os.environ)
-        uvloop.run(_serve(name, work, gate=gate))
+        with otel.exported(name, os.environ):
+            uvloop.run(_serve(name, work, gate=gate))
     except* PlatformError as errors:
         for error in leaves(errors):
             structlog.get_logger().error(
@@ -84,7 +87,13 @@ async def _run(name: str, bus: Bus, work: Work) -> None:
 
 
 async def _beat(name: str, bus: Bus) -> None:
-    beat = Beat(service=name, replica=replica_name(), pid=os.getpid(), host=socket.gethostname())
+    beat = Beat(
+        service=name,
+        replica=replica_name(),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        version=version(),
+    )
     while True:
         with suppress(PlatformError, TimeoutError):  # a missed beat is what health judges
             await bus.kv("beats").put(f"service.{name}.{beat.replica}", msgspec.json.encode(beat))

@@ -85,13 +85,23 @@ class Envelope:
         except ValueError as error:
             raise EnvelopeTamperedError("the envelope is not well formed") from error
 
-    def open(self, key: RecipientKey) -> bytes:
-        """The archive key. `NoKeyError` or `EnvelopeTamperedError`."""
-        mine = key.public.id
+    def open(self, *keys: RecipientKey) -> bytes:
+        """The archive key, by any of `keys`. `NoKeyError` or `EnvelopeTamperedError`."""
+        mine = {key.public.id: key for key in keys}
         for stanza in self._of_kind(HpkeStanza):
-            if stanza.recipient == mine:
-                return self._authentic(_open_hpke(stanza, key, self._info()))
+            if stanza.recipient in mine:
+                return self._authentic(_open_hpke(stanza, mine[stanza.recipient], self._info()))
         raise NoKeyError("the envelope is not sealed to this key")
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The ids of the public keys it is sealed to, in order; said by whoever wrote it."""
+        return tuple(stanza.recipient for stanza in self._of_kind(HpkeStanza))
+
+    @property
+    def others(self) -> tuple[dict[str, Any], ...]:
+        """The stanzas that are no public key's: they hold for every envelope of the archive."""
+        return tuple(one for one in self._stanzas if one.get("kind") != "hpke")
 
     def open_with_passphrase(self, passphrase: str) -> bytes:
         """Like `open`, or `WrongKeyError`; slow on purpose, so call it in a thread."""
@@ -126,18 +136,23 @@ def seal_envelope(  # noqa: PLR0913 - each is one field of the envelope
     file_ids: dict[str, str],
     recipients: tuple[Recipient, ...],
     passphrase: str | None = None,
+    kept: tuple[dict[str, Any], ...] = (),
 ) -> Envelope:
     """A new envelope. Also how keys rotate: the same archive key, the next number, new recipients.
 
-    At least one recipient or a passphrase; slow with a passphrase.
+    At least one recipient or a passphrase; slow with a passphrase. `kept` are stanzas of an earlier
+    envelope of the archive that go on to open it (`Envelope.others`).
     """
     info = _info(backup_id, attempt, file_ids)
-    stanzas: list[HpkeStanza | PassphraseStanza] = [
-        HpkeStanza(recipient=one.id, sealed=to_text(one.seal(archive_key, info)))
+    stanzas: list[dict[str, Any]] = [
+        msgspec.to_builtins(
+            HpkeStanza(recipient=one.id, sealed=to_text(one.seal(archive_key, info)))
+        )
         for one in recipients
     ]
+    stanzas += kept
     if passphrase is not None:
-        stanzas.append(_seal_passphrase(archive_key, passphrase, info))
+        stanzas.append(msgspec.to_builtins(_seal_passphrase(archive_key, passphrase, info)))
     if not stanzas:
         raise NoKeyError("an archive must be sealed to at least one key")
     value: dict[str, Any] = {
@@ -147,7 +162,7 @@ def seal_envelope(  # noqa: PLR0913 - each is one field of the envelope
         "format": "HFB1",
         "mac": "",
         "number": number,
-        "stanzas": [msgspec.to_builtins(stanza) for stanza in stanzas],
+        "stanzas": stanzas,
     }
     return Envelope({**value, "mac": _mac(archive_key, value)})
 

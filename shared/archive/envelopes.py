@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
 
 from shared.archive.envelope import Envelope, seal_envelope
 from shared.archive.errors import ArchiveError, EnvelopeTamperedError, NoKeyError, TruncatedError
+from shared.archive.header import HEADER_BYTES, FileHeader, Role
 from shared.archive.keys import Recipient, RecipientKey
 from shared.archive.objects import read_small
+from shared.archive.sealing import PREFACE, ChunkReader
 from shared.stores.base import ObjectDamagedError, Store
 
 _NAME = re.compile(r"envelope\.([1-9][0-9]{0,8})", re.ASCII)
 
 
-async def open_envelope(store: Store, prefix: str, key: RecipientKey) -> bytes:
-    """The archive key, from the highest envelope that verifies.
+async def open_envelope(store: Store, prefix: str, *keys: RecipientKey) -> bytes:
+    """The archive key, from the highest envelope that verifies, by any of `keys`.
 
     `TruncatedError` without any; otherwise what is wrong with the highest one.
     """
-    return (await _open(store, prefix, lambda envelope: envelope.open(key)))[1]
+    return (await _open(store, prefix, lambda envelope: envelope.open(*keys)))[1]
 
 
 async def open_envelope_with_passphrase(store: Store, prefix: str, passphrase: str) -> bytes:
@@ -30,21 +33,36 @@ async def open_envelope_with_passphrase(store: Store, prefix: str, passphrase: s
     ]
 
 
+class Sealed(NamedTuple):
+    """The newest envelope of an archive: its number, and the ids of the keys it is sealed to."""
+
+    number: int
+    recipients: tuple[str, ...]
+
+
 async def rotate_envelope(
     store: Store,
     prefix: str,
-    key: RecipientKey,
+    keys: tuple[RecipientKey, ...],
     recipients: tuple[Recipient, ...],
     *,
     passphrase: str | None = None,
-) -> int:
-    """Seal the archive key to other recipients as `envelope.<n+1>` and read it back; n + 1.
+) -> Sealed:
+    """Seal the archive key to other recipients as `envelope.<n+1>`, and prove it.
 
-    `key` opens the present envelope. No immutable object changes. The caller deletes older
-    envelopes afterwards (`old_envelopes`): only then can the old keys open nothing any more.
+    Any of `keys` opens the present envelope; what opens it by a passphrase stays. The key must be
+    the one that `data` was encrypted with, and what was written must read back. Nothing is written
+    where the newest envelope is sealed to these recipients already, so an interrupted rotation just
+    begins again. No immutable object changes. The caller deletes older envelopes afterwards
+    (`old_envelopes`): only then can the old keys open nothing any more.
     """
-    present, archive_key = await _open(store, prefix, lambda envelope: envelope.open(key))
-    number = (await _numbers(store, prefix))[0] + 1
+    present, archive_key = await _open(store, prefix, lambda envelope: envelope.open(*keys))
+    await _require_commitment(store, prefix, present, archive_key)
+    highest = (await _numbers(store, prefix))[0]
+    wanted = tuple(one.id for one in recipients)
+    if (present.number, present.recipients, passphrase) == (highest, wanted, None):
+        return Sealed(highest, wanted)
+    number = highest + 1
     content = await asyncio.to_thread(
         lambda: seal_envelope(
             archive_key,
@@ -54,6 +72,7 @@ async def rotate_envelope(
             file_ids=present.file_ids,
             recipients=recipients,
             passphrase=passphrase,
+            kept=() if passphrase is not None else present.others,
         ).encode()
     )
 
@@ -62,9 +81,22 @@ async def rotate_envelope(
 
     await store.put(f"{prefix}/envelope.{number}", once())
     if await read_small(store, f"{prefix}/envelope.{number}") != content:
-        await store.delete(f"{prefix}/envelope.{number}")
+        # It stays: the highest envelope that verifies counts, and that is still the one before.
         raise ObjectDamagedError("the new envelope reads back other than it was written")
-    return number
+    return Sealed(number, wanted)
+
+
+async def _require_commitment(
+    store: Store, prefix: str, envelope: Envelope, archive_key: bytes
+) -> None:
+    """Raise unless `data` says that it was encrypted with this key; its content is not touched."""
+    start = b""
+    async for piece in store.get(f"{prefix}/data.0", 0, HEADER_BYTES + PREFACE):
+        start += piece
+    header = FileHeader.decode(start[:HEADER_BYTES])
+    if header.file_id.hex() != envelope.file_ids.get("data"):
+        raise EnvelopeTamperedError("the envelope is of other data")
+    ChunkReader(archive_key, Role.DATA, envelope.backup_id, header, start[HEADER_BYTES:])
 
 
 async def old_envelopes(store: Store, prefix: str) -> tuple[str, ...]:
@@ -74,24 +106,33 @@ async def old_envelopes(store: Store, prefix: str) -> tuple[str, ...]:
 
 async def newest_envelope(store: Store, prefix: str) -> tuple[str, bytes]:
     """Name and content of the highest envelope; `TruncatedError` without any."""
-    for number in await _numbers(store, prefix):
-        name = f"envelope.{number}"
+    numbers = await _numbers(store, prefix)
+    if not numbers:
+        raise TruncatedError("the archive has no envelope")
+    try:
+        name = f"envelope.{numbers[0]}"
         return name, await read_small(store, f"{prefix}/{name}")
-    raise TruncatedError("the archive has no envelope")
+    except TruncatedError:
+        if await _numbers(store, prefix) == numbers:
+            raise
+        return await newest_envelope(store, prefix)  # sealed anew meanwhile
 
 
 async def _open(
     store: Store, prefix: str, opened: Callable[[Envelope], bytes]
 ) -> tuple[Envelope, bytes]:
     problem: ArchiveError = TruncatedError("the archive has no envelope")
-    for number in await _numbers(store, prefix):
-        content = await read_small(store, f"{prefix}/envelope.{number}")
+    numbers = await _numbers(store, prefix)
+    for number in numbers:
         try:
+            content = await read_small(store, f"{prefix}/envelope.{number}")
             envelope = _of_this_place(Envelope.decode(content), prefix, number)
             return envelope, await asyncio.to_thread(opened, envelope)
         except ArchiveError as error:
             if isinstance(problem, TruncatedError | NoKeyError):
                 problem = error
+    if await _numbers(store, prefix) != numbers:  # sealed anew meanwhile
+        return await _open(store, prefix, opened)
     raise problem
 
 

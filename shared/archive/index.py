@@ -7,8 +7,10 @@ Tables come in order, in as many segments as needed, in any mixture; the last se
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import msgspec
 import zstandard
@@ -74,73 +76,99 @@ class Totals(msgspec.Struct, frozen=True, array_like=True):
     runs: int
 
 
+_Row = TypeVar("_Row")
 Segment = Sequence[Frame] | Sequence[Chunk] | Sequence[Run] | Totals
 
 
 class IndexWriter:
-    """Collects rows and gives out bytes as segments fill; memory is bounded by two segments."""
+    """Collects rows and gives out bytes as segments fill; memory is bounded by three segments.
+
+    Rows may be added by one thread while another takes what is filled.
+    """
 
     def __init__(self, header: IndexHeader) -> None:
         self._preamble = encode_preamble(header)
+        self._lock = threading.Lock()  # never held for longer than lists take to change hands
         self._frames: list[Frame] = []
         self._chunks: list[tuple[bytes, int]] = []
+        self._runs: list[Run] = []
         self._counts = [0, 0, 0]
 
     def add_frame(self, frame: Frame) -> None:
-        self._frames.append(frame)
-        self._counts[0] += 1
+        with self._lock:
+            self._frames.append(frame)
+            self._counts[0] += 1
 
     def add_chunks(self, chunks: Sequence[tuple[bytes, int]]) -> None:
-        self._chunks += chunks
-        self._counts[1] += len(chunks)
+        with self._lock:
+            self._chunks += chunks
+            self._counts[1] += len(chunks)
+
+    def add_run(self, run: Run) -> None:
+        """The next stretch of the logical stream; it joins the last one where that goes on so."""
+        with self._lock:
+            last = self._runs[-1] if self._runs else None
+            if last and (last.archive, last.offset + last.length) == (run.archive, run.offset):
+                self._runs[-1] = Run(last.archive, last.offset, last.length + run.length)
+            else:
+                self._runs.append(run)
+                self._counts[2] += 1
 
     def filled(self) -> bytes:
         """The segments that are full by now, or nothing."""
-        out = b""
-        if len(self._frames) >= MAX_ROWS or len(self._chunks) >= MAX_ROWS:
-            out = self._take_preamble() + self._flush_frames()
-            while len(self._chunks) >= MAX_ROWS:
-                out += self._flush_chunks()
-        return out
+        with self._lock:
+            frames = _take(self._frames) if len(self._frames) >= MAX_ROWS else []
+            chunks = _take(self._chunks) if len(self._chunks) >= MAX_ROWS else []
+            # The last run may still grow.
+            runs = _take(self._runs) if len(self._runs) > MAX_ROWS else []
+            full = bool(frames or chunks or runs)
+            preamble, self._preamble = (self._preamble, b"") if full else (b"", self._preamble)
+        return preamble + _segments(frames, chunks, runs)
 
-    def finish(self, runs: Sequence[Run]) -> bytes:
-        """All that is left, the runs and the end."""
-        out = self._take_preamble() + self._flush_frames()
-        while self._chunks:
-            out += self._flush_chunks()
-        for at in range(0, len(runs), MAX_ROWS):
-            some = runs[at : at + MAX_ROWS]
-            columns = struct.pack(f"<{len(some)}I", *(run.archive for run in some))
-            columns += struct.pack(f"<{len(some)}Q", *(run.offset for run in some))
-            columns += struct.pack(f"<{len(some)}Q", *(run.length for run in some))
-            out += _pack(b"R", len(some), columns)
-        self._counts[2] = len(runs)
+    def finish(self) -> bytes:
+        """All that is left, and the end."""
+        out, self._preamble = self._preamble, b""
+        while self._frames or self._chunks or self._runs:
+            out += _segments(_take(self._frames), _take(self._chunks), _take(self._runs))
         return out + _pack(b"E", 1, struct.pack("<3Q", *self._counts))
 
-    def _take_preamble(self) -> bytes:
-        preamble, self._preamble = self._preamble, b""
-        return preamble
 
-    def _flush_frames(self) -> bytes:
-        frames, self._frames = self._frames, []
-        if not frames:
-            return b""
+def _take(rows: list[_Row]) -> list[_Row]:
+    """The first rows, as many as a segment may hold."""
+    some = rows[:MAX_ROWS]
+    del rows[:MAX_ROWS]
+    return some
+
+
+def _segments(
+    frames: Sequence[Frame], chunks: Sequence[tuple[bytes, int]], runs: Sequence[Run]
+) -> bytes:
+    out = b""
+    if frames:
         columns = struct.pack(f"<{len(frames)}I", *(frame.raw_length for frame in frames))
         columns += struct.pack(f"<{len(frames)}I", *(frame.packed_length for frame in frames))
-        return _pack(b"F", len(frames), columns)
-
-    def _flush_chunks(self) -> bytes:
-        chunks, self._chunks = self._chunks[:MAX_ROWS], self._chunks[MAX_ROWS:]
+        out += _pack(b"F", len(frames), columns)
+    if chunks:
         columns = b"".join(name for name, _ in chunks)
         columns += struct.pack(f"<{len(chunks)}I", *(length for _, length in chunks))
-        return _pack(b"C", len(chunks), columns)
+        out += _pack(b"C", len(chunks), columns)
+    if runs:
+        columns = struct.pack(f"<{len(runs)}I", *(run.archive for run in runs))
+        columns += struct.pack(f"<{len(runs)}Q", *(run.offset for run in runs))
+        columns += struct.pack(f"<{len(runs)}Q", *(run.length for run in runs))
+        out += _pack(b"R", len(runs), columns)
+    return out
 
 
 class IndexReader:
-    """Parses an index that comes in pieces. `header` is set once its bytes are there."""
+    """Parses an index that comes in pieces. `header` is set once its bytes are there.
 
-    def __init__(self) -> None:
+    Only tables of the kinds `wanted` are unpacked and given out; of the others rows are counted.
+    """
+
+    def __init__(self, wanted: Collection[type[Frame | Chunk | Run]] = (Frame, Chunk, Run)) -> None:
         self.header: IndexHeader | None = None
+        self._wanted = {kind for kind, row in _ROWS.items() if row in wanted} | {b"E"}
         self._preamble = Preamble()
         self._buffer = b""
         self._counts = [0, 0, 0]
@@ -159,7 +187,8 @@ class IndexReader:
             if self.header.hash_bytes != HASH_BYTES:
                 raise UnsupportedError("the index uses hashes of another length")
         while (segment := self._next()) is not None:
-            yield segment
+            if segment:
+                yield segment
 
     def finish(self) -> None:
         """`TruncatedError` unless the end segment was the last thing there was."""
@@ -176,22 +205,22 @@ class IndexReader:
         end = _SEGMENT.size + length
         if len(self._buffer) < end:
             return None
-        columns = _unpack(self._buffer[_SEGMENT.size : end], rows * width)
-        self._buffer = self._buffer[end:]
-        return self._decode(kind, rows, columns)
+        packed, self._buffer = self._buffer[_SEGMENT.size : end], self._buffer[end:]
+        if kind != b"E":
+            self._counts[b"FCR".index(kind)] += rows
+        if kind not in self._wanted:
+            return []
+        return self._decode(kind, rows, _unpack(packed, rows * width))
 
     def _decode(self, kind: bytes, rows: int, columns: bytes) -> Segment:
         if kind == b"F":
-            self._counts[0] += rows
             values = struct.unpack(f"<{2 * rows}I", columns)
             return [*map(Frame, values[:rows], values[rows:])]
         if kind == b"C":
-            self._counts[1] += rows
             names = range(0, (rows + 1) * HASH_BYTES, HASH_BYTES)
             lengths = struct.unpack_from(f"<{rows}I", columns, rows * HASH_BYTES)
             return [*map(Chunk, (columns[a:b] for a, b in pairwise(names)), lengths)]
         if kind == b"R":
-            self._counts[2] += rows
             values = struct.unpack(f"<{rows}I{2 * rows}Q", columns)
             return [*map(Run, values[:rows], values[rows : 2 * rows], values[2 * rows :])]
         self._ended = True
@@ -201,6 +230,7 @@ class IndexReader:
         return totals
 
 
+_ROWS: dict[bytes, type[Frame | Chunk | Run]] = {b"F": Frame, b"C": Chunk, b"R": Run}
 _WIDTHS = {b"F": 8, b"C": HASH_BYTES + 4, b"R": 20, b"E": 24}
 
 

@@ -21,7 +21,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     """What was backed up and how. Stands in clear in the store: nothing secret, no personal data.
 
     So `database_id` is opaque; the database's name stands in the encrypted header of `data`.
-    `consistency_point` is the engine's own word (an LSN, a binlog position, a snapshot name).
+    `consistency_point` is the engine's own word (an LSN, a binlog position, a snapshot name),
+    `identity` its own name for this one server (a system identifier, a uuid).
     """
 
     engine: str
@@ -32,6 +33,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     server_version: str = ""
     database_id: str = ""
     consistency_point: str = ""
+    identity: str = ""
     created_at: datetime | None = None
     chain: str = ""
     parent: ArchiveName | None = None

@@ -15,7 +15,12 @@ from shared.archive.envelopes import (
     open_envelope_with_passphrase,
     rotate_envelope,
 )
-from shared.archive.errors import TrailerMismatchError, TruncatedError, UnsupportedError
+from shared.archive.errors import (
+    ParentMissingError,
+    TrailerMismatchError,
+    TruncatedError,
+    UnsupportedError,
+)
 from shared.archive.frames import (
     MAX_FRAME_BYTES,
     TRAILER_BYTES,
@@ -136,7 +141,7 @@ async def _frames(
         async for plain in opened:
             segments = await asyncio.to_thread(lambda data: [*reader.feed(data)], plain)
             if reader.header is not None and len(reader.header.archives) != 1:
-                raise UnsupportedError("this archive builds on another, which is not read yet")
+                raise ParentMissingError("this archive builds on another, which is not at hand")
             for segment in segments:
                 if isinstance(segment, list):
                     for row in segment:

@@ -7,7 +7,7 @@ covers yet is not proven, so it is left for the next export.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import Row, select
 from shared.archive.encoding import canonical
 from shared.audit.leaf import Leaf
 from shared.errors import NotFoundError
+from shared.messages.values import AuditHandover
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import audit_checkpoints, audit_logs, event_log
 
@@ -24,14 +25,20 @@ FORMAT = "holdfast/audit-export@v1"
 PAGE = 2000
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The first line. `origin` and `fingerprint` are for people: a verifier brings its own."""
+class Head(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The first line. `origin` and `fingerprint` are for people: a verifier brings its own key.
+
+    `handovers` prove themselves; they are there once the audit key was replaced.
+    """
 
     format: str
     origin: str
     fingerprint: str
     entries: int
     checkpoints: int
+    handovers: list[AuditHandover] = []
 
 
 class NoteLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +65,11 @@ class EntryLine(
 
 
 async def export_lines(
-    model: ReadModel, *, fingerprint: str, events: bool = False
+    model: ReadModel,
+    *,
+    fingerprint: str,
+    handovers: Sequence[AuditHandover] = (),
+    events: bool = False,
 ) -> AsyncIterator[bytes]:
     """The lines of an export, each with its newline; memory stays bounded.
 
@@ -76,6 +87,7 @@ async def export_lines(
             fingerprint=fingerprint,
             entries=int(size),
             checkpoints=len(notes),
+            handovers=[*handovers],
         )
     )
     for row in notes:

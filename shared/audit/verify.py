@@ -16,7 +16,8 @@ from shared.archive.keys import fingerprint
 from shared.audit.export import FORMAT, EntryLine, Head, NoteLine
 from shared.audit.leaf import Event, Leaf, leaf_of
 from shared.audit.merkle import Tree, leaf_hash
-from shared.audit.note import Checkpoint, open_note, origin_of
+from shared.audit.note import Checkpoint
+from shared.audit.succession import Succession
 from shared.errors import PlatformError
 
 LONGEST_LINE = 64 * 1024 * 1024
@@ -48,18 +49,21 @@ def verify_audit(
 ) -> Verified:
     """Hash every entry anew and hold the result against every checkpoint.
 
-    `public_key` (32 bytes, from the recovery sheet) and `origin` (by default the one derived from
-    the key) are the caller's, never the file's. `anchors` are checkpoints kept elsewhere, as in a
-    manifest: an export that ends before one of them was cut. Raises AuditRefusedError or
-    NoteError; OSError when the file cannot be read.
+    `public_key` (32 bytes, from a recovery sheet) and `origin` (by default the one derived from
+    the first key) are the caller's, never the file's: the file's hand-overs count as far as they
+    lead from that key, forwards or backwards, to the others. `anchors` are checkpoints kept
+    elsewhere, as in a manifest: an export that ends before one of them was cut. Raises
+    AuditRefusedError or NoteError; OSError when the file cannot be read.
     """
-    name = origin_of(public_key) if origin is None else origin
     with path.open("rb") as file:
         lines = _lines(file)
         head = _head(lines)
         noted = [_decoded(line, NoteLine, at).note for at, line in _take(lines, head.checkpoints)]
-        signed = [open_note(note, name, public_key) for note in noted]
-        kept = [open_note(note, name, public_key) for note in anchors]
+        keys = Succession.of(public_key, head.handovers)
+        if origin is not None and origin != keys.origin:
+            raise AuditRefusedError(f"this is the log of {keys.origin}")
+        signed = [keys.open(note) for note in noted]
+        kept = [keys.open(note) for note in anchors]
         return _verify_entries(lines, head, signed, kept, public_key)
 
 

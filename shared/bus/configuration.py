@@ -15,7 +15,7 @@ from shared.messages.base import checked
 
 READERS = 16
 """How many short-lived consumers an agent may have at once; its `NATS_READERS`."""
-KINDS = ("restore", "backup", "server")
+KINDS = ("restore", "backup", "verification", "server")
 """The kinds of orders, each with a durable of its own per pool."""
 
 API = "$JS.API"

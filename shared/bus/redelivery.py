@@ -10,6 +10,7 @@ import structlog
 
 from shared import metrics, trace
 from shared.bus.base import Delivery, Handler, LeaveDelivery
+from shared.bus.subjects import kind_of
 from shared.errors import PlatformError
 
 _log = structlog.get_logger()
@@ -54,7 +55,7 @@ async def handled(delivery: Delivery, handler: Handler, pace: Redelivery) -> Ver
 
     What the handler says and logs belongs to the trace of the delivery.
     """
-    with trace.continued(delivery.headers):
+    with trace.continued(delivery.headers, lambda: kind_of(delivery.subject)):
         verdict = await _judged(delivery, handler, pace)
     metrics.HANDLED.labels(verdict.end.value).inc()
     return verdict

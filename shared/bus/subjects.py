@@ -67,6 +67,12 @@ def checked_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def kind_of(subject: str) -> str:
+    """What is said, without what it is about: `evt.backup.completed`, `cfg.store`."""
+    parts = subject.split(".")
+    return ".".join(parts[: 2 if parts[0] == "cfg" else 3])
+
+
 def first_matching(filters: Iterable[str], subject: str) -> bool:
     """Whether any of the filters hears `subject`."""
     return any(matches(pattern, subject) for pattern in filters)

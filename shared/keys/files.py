@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,8 +12,12 @@ from cryptography.fernet import Fernet
 
 from shared.archive.encoding import canonical
 from shared.archive.keys import RecipientKey, SigningKey, certify, fingerprint
+from shared.audit.succession import Succession
 from shared.keys.reading import (
     KeyFileError,
+    handovers_beside,
+    read_handovers,
+    read_key_encryption_keys,
     read_recipient,
     read_recipient_key,
     read_signing_key,
@@ -22,6 +25,7 @@ from shared.keys.reading import (
 from shared.keys.writing import create, private_folder, sync_folder
 from shared.messages.base import CORE, checked, now
 from shared.messages.settings import PlatformSetting
+from shared.messages.values import AuditHandover
 
 PLATFORM_FILES = ("encryption_key", "secret_key", "kek", "audit_key", "recovery_key")
 
@@ -44,13 +48,29 @@ class KeyFolder(msgspec.Struct, frozen=True):
 
     @property
     def kek(self) -> Path:
-        """The printed form of the RecipientKey that opens archives (`KEK_FILE`)."""
+        """The printed forms of the RecipientKeys that open archives, comma-separated, newest first
+        (`KEK_FILE`)."""
         return self.folder / "kek"
+
+    @property
+    def adopted_keys(self) -> Path:
+        """The same of other installations, whose archives were imported here; seldom there."""
+        return self.folder / "adopted_keys"
 
     @property
     def audit_key(self) -> Path:
         """The printed form of the platform's SigningKey (`AUDIT_KEY_FILE`)."""
         return self.folder / "audit_key"
+
+    @property
+    def next_audit_key(self) -> Path:
+        """The next audit key while the log is handed over to it."""
+        return self.folder / "audit_key.next"
+
+    @property
+    def audit_handovers(self) -> Path:
+        """The AuditHandovers from the first audit key to this one, as JSON; seldom there."""
+        return handovers_beside(self.audit_key)
 
     @property
     def recovery_key(self) -> Path:
@@ -120,13 +140,18 @@ def _make_worker_keys(keys: KeyFolder) -> None:
     create(keys.order_key, secrets.token_bytes(32))
     create(keys.signing_key, SigningKey.generate().printed().encode())
     if not keys.certificate.exists():
-        public = read_signing_key(keys.signing_key).public
-        platform = read_signing_key(keys.audit_key)
-        word = certify(platform, pool=keys.pool, public_key=public, issued_at=now())
-        create(keys.certificate, canonical(word))
+        create(keys.certificate, certificate_of(keys, read_signing_key(keys.audit_key)))
 
 
-def restore_platform_keys(folder: Path, contents: Mapping[str, bytes]) -> KeyFolder:
+def certificate_of(keys: KeyFolder, platform: SigningKey) -> bytes:
+    """The platform's word for the pool's key, as it stands in the file."""
+    public = read_signing_key(keys.signing_key).public
+    return canonical(certify(platform, pool=keys.pool, public_key=public, issued_at=now()))
+
+
+def restore_platform_keys(
+    folder: Path, contents: Mapping[str, bytes], handovers: Sequence[AuditHandover] = ()
+) -> KeyFolder:
     """A key folder with these PLATFORM_FILES; the worker's keys are made anew.
 
     Raises KeyFileError where the folder holds a key of the platform already.
@@ -137,6 +162,8 @@ def restore_platform_keys(folder: Path, contents: Mapping[str, bytes]) -> KeyFol
             raise KeyFileError(f"the folder has a key {name} already", fix="name an empty folder")
     for name in PLATFORM_FILES:
         create(folder / name, contents[name])
+    if handovers:
+        create(KeyFolder(folder).audit_handovers, msgspec.json.encode(handovers))
     _publish_recovery_half(KeyFolder(folder))
     return ensure_keys(folder)
 
@@ -151,16 +178,18 @@ def platform_setting(keys: KeyFolder) -> PlatformSetting:
     """What the log says of this installation: public halves only. Appended once, expecting 0.
 
     `audit_public_key` is hex; the recipients are `Recipient.text`. The origin, under which the
-    audit log's checkpoints are signed, is derived from the audit key.
+    audit log's checkpoints are signed, is derived from the first audit key.
     """
     public = read_signing_key(keys.audit_key).public
+    handovers = read_handovers(keys.audit_key)
     return PlatformSetting(
         key="self",
         actor="service:launcher",
-        origin=f"holdfast/{hashlib.sha256(public).hexdigest()[:16]}",
+        origin=Succession.of(public, handovers).origin,
         audit_public_key=public.hex(),
-        platform_recipient=read_recipient_key(keys.kek).public.text(),
+        platform_recipient=read_key_encryption_keys(keys.kek)[0].public.text(),
         recovery_recipient=read_recipient(keys.recovery_recipient).text(),
+        handovers=handovers,
     )
 
 

@@ -56,6 +56,13 @@ async def open_store_config(vault: Vault, store: StoreSetting) -> PluginConfig:
     return await open_config(vault, store.subject, "store", store.store)
 
 
+async def open_passphrase(vault: Vault, store: StoreSetting) -> str | None:
+    """What opens new archives of the store, too, if anything does; raises SealedValueError."""
+    if store.passphrase is None:
+        return None
+    return await vault.open(store.passphrase, store.subject, "passphrase")
+
+
 async def pool_key(bus: Bus, pool: str) -> str | None:
     """The public key that the pool's workers announced, or None before the first has started."""
     entry = await bus.kv("keys").get(f"worker.{checked(pool)}")

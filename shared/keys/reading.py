@@ -16,6 +16,7 @@ from shared.archive.keys import (
     WorkerIdentity,
 )
 from shared.errors import InvalidInputError, PlatformError
+from shared.messages.values import AuditHandover
 
 _Key = TypeVar("_Key")
 
@@ -28,8 +29,39 @@ class KeyFileError(PlatformError):
 
 
 def read_recipient_key(path: Path) -> RecipientKey:
-    """The key in a `kek` or `recovery_key` file; raises KeyFileError."""
+    """The key in a `recovery_key` file; raises KeyFileError."""
     return _parsed(path, RecipientKey.parse)
+
+
+def read_key_encryption_keys(path: Path) -> tuple[RecipientKey, ...]:
+    """The keys in a `kek` file, newest first: new archives are sealed to the first of them, and
+    the others still open those sealed before. Raises KeyFileError."""
+    return _parsed(path, lambda text: tuple(map(RecipientKey.parse, text.split(","))))
+
+
+def adopted_beside(kek: Path) -> tuple[RecipientKey, ...]:
+    """The keys of other installations that lie beside a `kek` file; raises KeyFileError."""
+    path = kek.with_name("adopted_keys")
+    return read_key_encryption_keys(path) if path.exists() else ()
+
+
+def handovers_beside(audit_key: Path) -> Path:
+    """The file of the hand-overs that led to the key in an `audit_key` file; seldom there."""
+    return audit_key.with_name("audit_handovers")
+
+
+def read_handovers(audit_key: Path) -> list[AuditHandover]:
+    """The hand-overs that led to the key in an `audit_key` file; raises KeyFileError.
+
+    They prove themselves: see `Succession`.
+    """
+    path = handovers_beside(audit_key)
+    if not path.exists():
+        return []
+    try:
+        return msgspec.json.decode(read_bytes(path), type=list[AuditHandover])
+    except msgspec.DecodeError as error:
+        raise KeyFileError(f"the file {path.name} does not hold hand-overs") from error
 
 
 def read_recipient(path: Path) -> Recipient:

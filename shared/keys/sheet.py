@@ -11,21 +11,28 @@ from pathlib import Path
 import msgspec
 
 from shared.archive.keys import RecipientKey, SigningKey, fingerprint
+from shared.audit.succession import HANDOVER_BYTES, Succession, packed, unpacked
 from shared.errors import InvalidInputError
 from shared.keys.files import KeyFolder, restore_platform_keys
 from shared.keys.printed import printed, typed
 from shared.keys.reading import (
     KeyFileError,
     read_bytes,
+    read_handovers,
+    read_key_encryption_keys,
     read_recipient,
     read_recipient_key,
     read_signing_key,
 )
 from shared.keys.secret_keys import LONG_AGO, OneKey, secret_keys
 from shared.keys.vault import encryption_keys
+from shared.messages.values import AuditHandover
 
 _WIDTH = 61
-_LABEL = re.compile(r"^\s*((?:encryption|secret)_key(?:_\d+)?|kek|audit_key|recovery_key)\s*:(.*)$")
+HANDOVER = "HFAHO1"
+_LABEL = re.compile(
+    r"^\s*((?:encryption_key|secret_key|kek|audit_handover)(?:_\d+)?|audit_key|recovery_key)\s*:(.*)$"
+)
 _GROUPS = re.compile(r"^[\s0-9A-Za-z-]*-[\s0-9A-Za-z-]*$")
 _CHECK = re.compile(r"^\s*check\s*:\s*([0-9A-Fa-f]{4})-([0-9A-Fa-f]{4})\s*$", re.MULTILINE)
 
@@ -36,7 +43,7 @@ Whoever holds this page can read every backup. Without it, and without the
 machine, nobody can. After printing: `holdfast recovery-sheet --forget`.
 
 platform fingerprint: {fingerprint}
-
+{earlier}
 {keys}
 check: {check}
 
@@ -52,7 +59,8 @@ Keys may be typed without spaces or line breaks; each carries its own checksum.
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """The platform's secrets in their printed forms: `encryption_key` (several after a rotation:
-    `encryption_key_2`, ...), `secret_key` (likewise), `kek`, `audit_key`, `recovery_key`."""
+    `encryption_key_2`, ...), `secret_key` and `kek` (likewise), `audit_key`, `recovery_key`; once
+    the audit key was replaced also `audit_handover`, the first one first."""
 
     fingerprint: str
     keys: dict[str, str]
@@ -65,6 +73,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
         """The page: plain text that fits on A4."""
         return _PAGE.format(
             fingerprint=self.fingerprint,
+            earlier=_earlier(self.keys),
             keys="\n".join(_lines(name, key) for name, key in self.keys.items()),
             check=self.check,
         )
@@ -75,7 +84,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 
     def restore(self, folder: Path) -> KeyFolder:
         """Make the key folder again; raises KeyFileError where one lies already."""
-        return restore_platform_keys(folder, _contents(self.keys))
+        return restore_platform_keys(folder, _contents(self.keys), _handovers(self.keys))
 
 
 def recovery_sheet(keys: KeyFolder, *, before: Sheet | None = None) -> Sheet:
@@ -114,8 +123,15 @@ def _current(keys: KeyFolder) -> dict[str, str]:
             for at, key in enumerate(tokens, 1)
         }
         | {
-            "kek": read_recipient_key(keys.kek).printed(),
+            _numbered("kek", at): key.printed()
+            for at, key in enumerate(read_key_encryption_keys(keys.kek), 1)
+        }
+        | {
             "audit_key": read_signing_key(keys.audit_key).printed(),
+        }
+        | {
+            _numbered("audit_handover", at): printed(HANDOVER, packed(one))
+            for at, one in enumerate(read_handovers(keys.audit_key), 1)
         }
     )
 
@@ -166,6 +182,22 @@ def _all_of(name: str, keys: dict[str, str]) -> list[str]:
     return [keys[key] for key in sorted(found, key=lambda key: int(key[len(name) + 1 :] or 1))]
 
 
+def _handovers(keys: dict[str, str]) -> list[AuditHandover]:
+    """Raises NoteError unless they lead to the sheet's audit key."""
+    line = [typed(HANDOVER, one, HANDOVER_BYTES) for one in _all_of("audit_handover", keys)]
+    found = unpacked(line)
+    Succession.of(SigningKey.parse(keys["audit_key"]).public, found)
+    return found
+
+
+def _earlier(keys: dict[str, str]) -> str:
+    """What archives are to be trusted by that were made before the audit key was replaced."""
+    return "".join(
+        f"before {one.at[:10]}:    {fingerprint(bytes.fromhex(one.old))}\n"
+        for one in _handovers(keys)
+    )
+
+
 def _lines(name: str, key: str) -> str:
     """The key on two lines of groups, indented under its label."""
     wrapped = textwrap.wrap(key.replace("-", "- "), _WIDTH)
@@ -198,10 +230,12 @@ def _from_json(text: str) -> tuple[dict[str, str], str]:
 def _normal(name: str, key: str) -> str:
     """The printed form of what was typed; raises InvalidInputError with the key's name."""
     try:
-        if name in ("kek", "recovery_key"):
+        if name == "recovery_key" or name.startswith("kek"):
             return RecipientKey.parse(key).printed()
         if name == "audit_key":
             return SigningKey.parse(key).printed()
+        if name.startswith("audit_handover"):
+            return printed(HANDOVER, typed(HANDOVER, key, HANDOVER_BYTES))
         tag = "HFSEC1" if name.startswith("secret_key") else "HFENC1"
         return printed(tag, typed(tag, key))
     except InvalidInputError:
@@ -223,5 +257,6 @@ def _contents(keys: dict[str, str]) -> dict[str, bytes]:
     return {
         "encryption_key": b",".join(fernets),
         "secret_key": ",".join([tokens[0], *older]).encode(),
-        **{name: keys[name].encode() for name in ("kek", "audit_key", "recovery_key")},
+        "kek": ",".join(_all_of("kek", keys)).encode(),
+        **{name: keys[name].encode() for name in ("audit_key", "recovery_key")},
     }

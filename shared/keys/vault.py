@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from shared.errors import PlatformError
 from shared.keys.sealed import Sealed
 from shared.settings import ConfigurationError
 
+MOST_REMEMBERED = 1000
 _PREFIXES = ("secret-", "person-")
 
 
@@ -76,11 +78,16 @@ class Vault:
     """Opens what it sealed, as long as the key in the bucket lives.
 
     `keys`: Fernet keys, newest first. New keys are wrapped by the first; the others only open what
-    an earlier rotation left. Raises ConfigurationError when one is not a Fernet key.
+    an earlier rotation left. Raises ConfigurationError when one is not a Fernet key. For
+    `remembered_s` a key is not asked for again: so long one that was erased elsewhere still opens.
     """
 
-    def __init__(self, bucket: KeyBucket, keys: Sequence[str]) -> None:
+    def __init__(
+        self, bucket: KeyBucket, keys: Sequence[str], *, remembered_s: float = 0.0
+    ) -> None:
         self._bucket = bucket
+        self._remembered_s = remembered_s
+        self._remembered: dict[str, tuple[float, Fernet]] = {}
         try:
             wraps = [Fernet(key) for key in keys]
             self._newest, self._wrap = wraps[0], MultiFernet(wraps)
@@ -98,7 +105,8 @@ class Vault:
         name = key_id or f"secret-{uuid7().hex}"
         if not name.startswith(_PREFIXES):
             raise ValueError("a sealing key is named secret-... or person-...")
-        fernet = await self._fernet(name) or await self._new_fernet(name)
+        # Never under a remembered key, which may be erased by now.
+        fernet = await self._unwrapped(name) or await self._new_fernet(name)
         plain = msgspec.json.encode(_Plain(subject, field, value))
         return Sealed(key=name, token=fernet.encrypt(plain).decode())
 
@@ -117,6 +125,7 @@ class Vault:
 
     async def erase(self, key_id: str) -> None:
         """Forget the key: everything sealed under it is unreadable for ever."""
+        self._remembered.pop(key_id, None)
         await self._bucket.erase(key_id)
 
     async def rewrap(self) -> int:
@@ -151,6 +160,20 @@ class Vault:
         return True
 
     async def _fernet(self, name: str) -> Fernet | None:
+        known = self._remembered.get(name)
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        fernet = await self._unwrapped(name)
+        if fernet is not None and self._remembered_s:
+            self._remember(name, fernet)
+        return fernet
+
+    def _remember(self, name: str, fernet: Fernet) -> None:
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = time.monotonic() + self._remembered_s, fernet
+
+    async def _unwrapped(self, name: str) -> Fernet | None:
         wrapped = await self._bucket.read(name)
         if wrapped is None:
             return None

@@ -139,12 +139,66 @@ class FoundDatabase(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None = None
 
 
+class Pace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many bytes a second a process sends to a store, and fetches from it, at most."""
+
+    store_id: str
+    upload_bytes_s: int | None = None
+    download_bytes_s: int | None = None
+
+
+class AuditHandover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The audit log goes over to another key; both keys and signatures are hex.
+
+    `size`: the old key has signed for so many entries, and signs for no more.
+    """
+
+    origin: str
+    old: str
+    new: str
+    size: int
+    at: str
+    old_signature: str = ""
+    new_signature: str = ""
+
+
 class TableContent(msgspec.Struct, frozen=True, kw_only=True):
     """What a table held at the dump's snapshot: rows, and an order-free hash of them."""
 
     name: str
     rows: int
     sha256: str = ""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A query that a restored database has to answer as expected, by its first column.
+
+    `expected` is the text of the only row's value, `at_least` a number that it must reach; with
+    neither, there has to be a row. `database_ids` narrows it to these databases.
+    """
+
+    name: str
+    query: str
+    expected: str | None = None
+    at_least: float | None = None
+    database_ids: list[str] = []
+
+    @property
+    def wanted(self) -> str:
+        """What it expects, in words."""
+        if self.expected is not None:
+            return f"= {self.expected}"
+        return f">= {self.at_least:g}" if self.at_least is not None else "a row"
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restored database answered; `got` is cut to a line."""
+
+    name: str
+    passed: bool
+    wanted: str
+    got: str
+    seconds: float
 
 
 class StoredObject(msgspec.Struct, frozen=True, kw_only=True):

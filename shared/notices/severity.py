@@ -14,8 +14,11 @@ _BY_TYPE = {
     "archive.corrupted": Severity.CRITICAL,
     "service.went_down": Severity.CRITICAL,
     "schedule.missed": Severity.ERROR,
+    "dispatch.paused": Severity.WARNING,
     "log.repaired": Severity.CRITICAL,
+    "log.clock_turned_back": Severity.CRITICAL,
     "channel.disabled": Severity.ERROR,
+    "key.export_requested": Severity.WARNING,
     "server.tested": Severity.WARNING,
     "server.discovered": Severity.WARNING,
 }

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
+from shared.keys.sealed import Sealed
 from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
-from shared.messages.values import Endpoint
+from shared.messages.values import AuditHandover, Endpoint
 
 
 def server_of(row: Row[Any]) -> ServerSetting:
@@ -33,10 +34,15 @@ def store_of(row: Row[Any]) -> StoreSetting:
         tier=row.tier,
         region=row.region,
         quota_bytes=row.quota_bytes,
+        run_limit=row.run_limit or 0,
+        upload_bytes_s=row.upload_bytes_s,
+        download_bytes_s=row.download_bytes_s,
+        passphrase=Sealed(**row.passphrase) if row.passphrase else None,
         store=row.store,
     )
 
 
 def platform_of(row: Row[Any]) -> PlatformSetting:
     """The row of `platform`."""
-    return PlatformSetting(key=row.id, **row.setting)
+    handovers = msgspec.convert(row.setting.get("handovers", []), list[AuditHandover])
+    return PlatformSetting(key=row.id, **row.setting | {"handovers": handovers})

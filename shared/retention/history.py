@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.messages.settings import PolicySetting
 from shared.messages.settings.schedules import ScheduleTarget
-from shared.messages.values import Hold, HoldKind
+from shared.messages.values import BackupType, Hold, HoldKind
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     archives,
@@ -92,16 +92,33 @@ async def plans(read_model: ReadModel, database_ids: Collection[UUID]) -> Plans:
 async def histories(read_model: ReadModel, database_ids: Collection[UUID]) -> Histories:
     """What stands of these databases; each has an entry, if only an empty one."""
     applying = await plans(read_model, database_ids)
-    reading = await read_model.rows(
-        select(restores.c.backup_id).where(restores.c.status.in_(("requested", "running")))
-    )
-    in_use = {row.backup_id for row in reading}
+    in_use = await _in_use(read_model, database_ids)
     found: Histories = {database_id: [] for database_id in database_ids}
     for query in (_own(database_ids), _further(database_ids)):
         async for rows in read_model.portions(query):
             # A million rows take seconds of computing: not on the event loop.
             await asyncio.to_thread(_add, found, rows, applying, in_use)
     return found
+
+
+async def _in_use(read_model: ReadModel, database_ids: Collection[UUID]) -> set[UUID]:
+    """Backups that are read at this moment: by a restore, or by an increment that builds on them.
+
+    Which ones those are, only its worker knows, so all of the database count.
+    """
+    open_ = ("requested", "running")
+    reading = await read_model.rows(
+        select(restores.c.backup_id).where(restores.c.status.in_(open_))
+    )
+    building = select(backups.c.database_id).where(
+        backups.c.status.in_(open_),
+        backups.c.type != BackupType.FULL,
+        backups.c.database_id.in_(database_ids),
+    )
+    built_on = select(backups.c.id).where(
+        backups.c.status == "completed", backups.c.database_id.in_(building)
+    )
+    return {row[0] for row in (*reading, *await read_model.rows(built_on))}
 
 
 async def sizes(read_model: ReadModel) -> list[tuple[UUID, int]]:
@@ -127,7 +144,8 @@ def _own(database_ids: Collection[UUID]) -> Select[Any]:
     return select(
         backups.c.id.label("backup_id"),
         backups.c.database_id,
-        backups.c.store_id,
+        backups.c.parent_id,
+        func.coalesce(backups.c.first_store_id, backups.c.store_id).label("store_id"),
         backups.c.taken_at,
         backups.c.completed_at,
         backups.c.proof,
@@ -145,6 +163,7 @@ def _further(database_ids: Collection[UUID]) -> Select[Any]:
             archives.c.store_id,
             archives.c.proof,
             backups.c.database_id,
+            backups.c.parent_id,
             backups.c.taken_at,
             backups.c.completed_at,
             backups.c.schedule_id,
@@ -179,6 +198,7 @@ def _candidate(row: Row[Any], applying: Plans, in_use: bool) -> Candidate:
         verified=row.proof == "verified",
         corrupt=row.proof == "corrupt",
         in_use=in_use,
+        parent_id=row.parent_id,
         held_until=held_until(holds, HoldKind.HOLD, FOR_EVER),
         legal_until=held_until(holds, HoldKind.LEGAL, FOR_EVER),
     )

@@ -152,12 +152,22 @@ class Store(Protocol):
         """Remove the object. Deleting what is not there succeeds."""
         ...
 
+    async def lock(self, prefix: str) -> datetime | None:
+        """Let nobody delete or change what stands under the folder, for as long as the settings
+        say; until when. None where they say nothing, or the store cannot."""
+        ...
+
     async def abort_uploads(self, prefix: str, older_than: timedelta) -> int:
         """Remove unfinished uploads under the folder that began that long ago; how many."""
         ...
 
     async def test(self) -> None:
         """Write, read back, compare and delete a small object; raise the likely problem."""
+        ...
+
+    @property
+    def connects_to(self) -> tuple[str, int] | None:
+        """Host and port that somebody's setting names; None where it names none."""
         ...
 
     async def free_bytes(self) -> int | None:

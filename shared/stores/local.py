@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +33,10 @@ from shared.stores.base import (
 
 _T = TypeVar("_T")
 _PIECE = 1 << 20
+_WRITE_OUT = 8 << 20
+"""So much is handed to the disk at a time while more is written: the end has little to wait for."""
+_READ_AHEAD = 4 << 20
+"""So much is asked of the disk beyond what is waited for: its own read-ahead is a tenth of that."""
 _UNFINISHED = ".part"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -42,6 +46,8 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_unknown_fields=True):
     """A folder. Every access walks from the folder's descriptor and follows no link."""
+
+    label: ClassVar[str] = "Folder"
 
     root: Annotated[
         str,
@@ -75,7 +81,7 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
             end = None if length is None else start + length
             while end is None or start < end:
                 want = _PIECE if end is None else min(_PIECE, end - start)
-                piece = await _in_thread(partial(os.pread, fd, want, start))
+                piece = await _in_thread(partial(_read, fd, want, start, end))
                 if not piece:
                     return
                 start += len(piece)
@@ -105,6 +111,10 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
         parts = key_parts(key)
         await _in_thread(lambda: confined.remove(self.root, parts))
 
+    async def lock(self, prefix: str) -> datetime | None:
+        prefix_parts(prefix)
+        return None
+
     async def abort_uploads(self, prefix: str, older_than: timedelta) -> int:
         parts = prefix_parts(prefix)
         before = datetime.now(UTC) - older_than
@@ -124,6 +134,10 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
     async def test(self) -> None:
         await prove(self)
 
+    @property
+    def connects_to(self) -> tuple[str, int] | None:
+        return None
+
     async def free_bytes(self) -> int | None:
         def measure() -> int:
             with confined.folder_at(self.root, ()) as fd:
@@ -131,6 +145,12 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
             return room.f_bavail * room.f_frsize
 
         return await _in_thread(measure)
+
+
+def _read(fd: int, length: int, start: int, end: int | None) -> bytes:
+    ahead = _READ_AHEAD if end is None else min(_READ_AHEAD, end - start)
+    os.posix_fadvise(fd, start, ahead, os.POSIX_FADV_WILLNEED)
+    return os.pread(fd, length, start)
 
 
 class _Unfinished:
@@ -143,7 +163,7 @@ class _Unfinished:
         self._temporary: str | None = f".{self._name[:150]}.{secrets.token_hex(6)}{_UNFINISHED}"
         self._file: int | None = None
         self._digest = hashlib.sha256()
-        self._size = 0
+        self._size = self._on_its_way = 0
 
     def open(self) -> None:
         for last in (False, False, True):
@@ -170,6 +190,14 @@ class _Unfinished:
             view = view[os.write(self._file, view) :]
         self._digest.update(data)
         self._size += len(data)
+        if self._size - self._on_its_way >= _WRITE_OUT:
+            self._write_out(self._file)
+
+    def _write_out(self, file: int) -> None:
+        """For dirty pages this advice begins their writing, and does not wait for it."""
+        length = self._size - self._on_its_way
+        os.posix_fadvise(file, self._on_its_way, length, os.POSIX_FADV_DONTNEED)
+        self._on_its_way = self._size
 
     def finish(self) -> Stored:
         assert self._file is not None

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _READ = 8 << 20
 _CLEANUP_S = 20.0
+_ABORT_TRIES, _ABORT_EVERY_S = 5, 0.2
 
 
 class S3(
@@ -46,6 +48,8 @@ class S3(
     dict=True,
 ):
     """A bucket, or a folder of one, on AWS or anything that speaks S3."""
+
+    label: ClassVar[str] = "S3 bucket"
 
     bucket: Annotated[
         str, Meta(title="Bucket", pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", max_length=63)
@@ -83,6 +87,23 @@ class S3(
             max_length=65536,
         ),
     ] = ""
+    lock_days: Annotated[
+        int,
+        Meta(
+            title="Lock for days",
+            description="Verified backups cannot be deleted for so long, by nobody; the bucket "
+            "must have object lock; 0: no lock",
+            ge=0,
+            le=36_500,
+        ),
+    ] = 0
+    lock_mode: Annotated[
+        Literal["governance", "compliance"],
+        Meta(
+            title="Lock mode",
+            description="`governance` is lifted by who has that right in S3, `compliance` never",
+        ),
+    ] = "governance"
     allow_http: Annotated[
         bool,
         Meta(
@@ -157,8 +178,18 @@ class S3(
         import obstore
 
         path = self._path(key)
+        if self.lock_days:
+            await s3_control.delete_versions(self, path)
+            return
         with suppress(ObjectNotFoundError), named_errors():
             await obstore.delete_async(self._objects, path)
+
+    async def lock(self, prefix: str) -> datetime | None:
+        if not self.lock_days:
+            return None
+        until = datetime.now(UTC) + timedelta(days=self.lock_days)
+        await s3_control.lock(self, self._folder(prefix), self.lock_mode, until)
+        return until
 
     async def abort_uploads(self, prefix: str, older_than: timedelta) -> int:
         before = datetime.now(UTC) - older_than
@@ -166,7 +197,16 @@ class S3(
 
     async def test(self) -> None:
         await s3_control.require_bucket(self)
+        if self.lock_days:
+            await s3_control.require_lock(self)
         await prove(self)
+
+    @property
+    def connects_to(self) -> tuple[str, int] | None:
+        url = urlsplit(self.endpoint)
+        if url.hostname is None:
+            return None
+        return url.hostname, url.port or (443 if url.scheme == "https" else 80)
 
     async def free_bytes(self) -> int | None:
         return None
@@ -235,9 +275,20 @@ class S3(
         with suppress(StoreError, TimeoutError):
             await in_time(self._removed(path), _CLEANUP_S)
 
+    async def _aborted(self, path: str) -> None:
+        """Until none is open: a part that was on its way can keep an upload, or bring it back."""
+        for left in reversed(range(_ABORT_TRIES)):
+            try:
+                if not await s3_control.abort(self, path, datetime.now(UTC), exact=True):
+                    return
+            except StoreError:
+                if not left:
+                    raise
+            await asyncio.sleep(_ABORT_EVERY_S)
+
     async def _removed(self, path: str) -> None:
         import obstore
 
-        await s3_control.abort(self, path, datetime.now(UTC), exact=True)
+        await self._aborted(path)
         with named_errors():
             await obstore.delete_async(self._objects, path)

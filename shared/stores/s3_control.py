@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from miniopy_async.datatypes import Upload
 
 # A store that cannot list uploads keeps none we could find.
+_NO_LOCK = {
+    "ObjectLockConfigurationNotFoundError",
+    "ObjectLockConfigurationNotFound",
+    "NoSuchObjectLockConfiguration",
+    "NotImplemented",
+    "MethodNotAllowed",
+}
 _NOT_THERE = {"NotImplemented", "NoSuchUpload", "MethodNotAllowed"}
 
 
@@ -32,6 +39,41 @@ async def require_bucket(at: Connection) -> None:
         exists = await client.bucket_exists(at.bucket)
     if not exists:
         raise StoreSettingsError("the bucket does not exist", fix="create it or correct its name")
+
+
+async def require_lock(at: Connection) -> None:
+    """Raise StoreSettingsError unless the bucket was made with object lock."""
+    from miniopy_async.error import S3Error
+
+    async with _control(at) as client:
+        try:
+            await client.get_object_lock_config(at.bucket)
+        except S3Error as error:
+            if error.code not in _NO_LOCK:
+                raise
+            raise StoreSettingsError(
+                "the bucket has no object lock",
+                fix="make a bucket with object lock, or empty `lock_days`",
+            ) from error
+
+
+async def lock(at: Connection, folder: str, mode: str, until: datetime) -> None:
+    """Let nobody delete any object under `folder` before `until`."""
+    from miniopy_async.retention import Retention
+
+    async with _control(at) as client:
+        for item in await client.list_objects(at.bucket, prefix=folder, recursive=True):
+            retention = Retention(mode.upper(), until)
+            await client.set_object_retention(at.bucket, str(item.object_name), retention)
+
+
+async def delete_versions(at: Connection, path: str) -> None:
+    """Delete every version of the object: a plain deletion of a lockable object only hides it."""
+    async with _control(at) as client:
+        listed = await client.list_objects(at.bucket, prefix=path, include_version=True)
+        for item in listed:
+            if item.object_name == path:
+                await client.remove_object(at.bucket, path, version_id=item.version_id)
 
 
 async def abort(at: Connection, folder: str, before: datetime, *, exact: bool = False) -> int:

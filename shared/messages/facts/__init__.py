@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from shared.messages.facts.accounts import (
+    KeyAdopted,
     KeyErased,
+    KeyExportRequested,
+    KeyRetired,
+    KeyRewrapped,
     KeyRotated,
     UserPasswordChanged,
     UserSessionsEnded,
@@ -20,6 +24,7 @@ from shared.messages.facts.archives import (
     ArchiveFailed,
     ArchiveReplicated,
     ArchiveRequested,
+    ArchiveRewrapped,
     ArchiveVerified,
 )
 from shared.messages.facts.backups import (
@@ -34,13 +39,17 @@ from shared.messages.facts.backups import (
     BackupFailed,
     BackupGarbageDeleted,
     BackupHeld,
+    BackupImported,
+    BackupMoved,
     BackupReleased,
     BackupRequested,
+    BackupRewrapped,
     BackupUndeleted,
     BackupVerified,
     BackupVerifyFailed,
     BackupVerifyRequested,
 )
+from shared.messages.facts.dispatch import DispatchPaused, DispatchResumed
 from shared.messages.facts.downloads import (
     BackupDownloaded,
     BackupDownloadFailed,
@@ -67,6 +76,7 @@ from shared.messages.facts.objectives import (
 from shared.messages.facts.platform import (
     AuditExported,
     LetterRetried,
+    LogClockTurnedBack,
     LogRepaired,
     ServiceCameBack,
     ServiceWentDown,
@@ -96,6 +106,8 @@ from shared.messages.facts.servers import (
 )
 from shared.messages.facts.stores import (
     StoreFilling,
+    StoreImported,
+    StoreImportRequested,
     StoreRelieved,
     StoreTested,
     StoreTestRequested,
@@ -106,11 +118,13 @@ AnyFact: TypeAlias = (
     BackupRequested
     | BackupAttempted
     | BackupCompleted
+    | BackupImported
     | BackupFailed
     | BackupCancelled
     | BackupVerifyRequested
     | BackupVerifyFailed
     | BackupVerified
+    | BackupRewrapped
     | BackupCorrupted
     | BackupHeld
     | BackupReleased
@@ -120,6 +134,7 @@ AnyFact: TypeAlias = (
     | BackupDeletionBegun
     | BackupDeleted
     | BackupGarbageDeleted
+    | BackupMoved
     | BackupDownloadRequested
     | BackupDownloadGranted
     | BackupDownloadRefused
@@ -127,10 +142,13 @@ AnyFact: TypeAlias = (
     | BackupDownloadFailed
     | StoreTestRequested
     | StoreTested
+    | StoreImportRequested
+    | StoreImported
     | StoreFilling
     | StoreRelieved
     | ArchiveRequested
     | ArchiveReplicated
+    | ArchiveRewrapped
     | ArchiveFailed
     | ArchiveVerified
     | ArchiveCorrupted
@@ -145,6 +163,8 @@ AnyFact: TypeAlias = (
     | ExecutionFailed
     | RunDispatched
     | RunCancelRequested
+    | DispatchPaused
+    | DispatchResumed
     | ScheduleWarned
     | ScheduleMissed
     | ScheduleCaughtUp
@@ -170,9 +190,14 @@ AnyFact: TypeAlias = (
     | UserSessionsEnded
     | KeyErased
     | KeyRotated
+    | KeyRewrapped
+    | KeyAdopted
+    | KeyExportRequested
+    | KeyRetired
     | SubscriberAdded
     | SubscriberRemoved
     | AuditExported
     | LetterRetried
+    | LogClockTurnedBack
     | LogRepaired
 )

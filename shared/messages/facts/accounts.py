@@ -51,7 +51,40 @@ class KeyFact(Fact, frozen=True, kw_only=True):
 
 
 class KeyRotated(KeyFact, frozen=True, kw_only=True):
-    """A key outside the log has a successor; `key_id` says which: `secrets`, `jwt`, `nats`."""
+    """A key outside the log has a successor; `key_id` says which: `secrets`, `jwt`, `nats`,
+    `master` (the key-encryption key, which opens archives)."""
+
+
+class KeyRewrapped(KeyFact, frozen=True, kw_only=True):
+    """Every archive in every store is sealed to the key `newest`; none needs those before it.
+
+    `key_id` is `master`.
+    """
+
+    newest: str
+
+
+class KeyAdopted(KeyFact, frozen=True, kw_only=True):
+    """A key of another installation opens archives here, too, until it is forgotten.
+
+    `key_id` is the id that envelopes call it by.
+    """
+
+
+class KeyExportRequested(KeyFact, frozen=True, kw_only=True):
+    """Somebody takes a private key of the installation away; `key_id` says which: `recovery`.
+
+    It is handed out once an audit checkpoint has passed this. `address`: where from.
+    """
+
+    address: Sealed | None = None
+
+
+class KeyRetired(KeyFact, frozen=True, kw_only=True):
+    """The key opens nothing any more, and is removed from this installation.
+
+    `key_id` is the id that envelopes call it by.
+    """
 
 
 class KeyErased(KeyFact, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -28,11 +29,25 @@ class ArchiveRequested(ArchiveFact, frozen=True, kw_only=True):
 
 
 class ArchiveReplicated(ArchiveFact, frozen=True, kw_only=True):
-    """Every object stands in the store under `prefix`, was read back there, manifest last."""
+    """Every object stands in the store under `prefix`, was read back there, manifest last.
+
+    Until `locked_until` the store itself lets nobody delete it. `recipients` are the ids of the
+    keys that the envelope it came with is sealed to.
+    """
 
     prefix: str
     stored_bytes: int
     seconds: float
+    locked_until: datetime | None = None
+    recipients: list[str] = []
+
+
+class ArchiveRewrapped(ArchiveFact, frozen=True, kw_only=True):
+    """As `BackupRewrapped`, of the copy in this store."""
+
+    prefix: str
+    envelope: int
+    recipients: list[str]
 
 
 class ArchiveFailed(ArchiveFact, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from shared.keys.sealed import Sealed
 from shared.messages.facts.backups import BackupFact
 from shared.messages.values import Problem
@@ -23,11 +25,23 @@ class BackupDownloadRequested(BackupFact, frozen=True, kw_only=True):
     address: Sealed | None = None
 
 
+class GrantedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One archive that the backup builds on: where it lies, and its key, sealed likewise."""
+
+    backup_id: UUID
+    store_id: str
+    prefix: str
+    manifest_sha256: str
+    sealed: str
+
+
 class BackupDownloadGranted(BackupFact, frozen=True, kw_only=True):
-    """The archive's key, sealed to the recipient that the request named."""
+    """The archive's key, sealed to the recipient that the request named; `chain`, parent first,
+    are those that it builds on."""
 
     download_id: UUID
     sealed: str
+    chain: list[GrantedPart] = []
 
 
 class BackupDownloadRefused(BackupFact, frozen=True, kw_only=True):

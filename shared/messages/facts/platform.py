@@ -63,6 +63,18 @@ class LogFact(Fact, frozen=True, kw_only=True):
     incident_id: UUID
 
 
+class LogClockTurnedBack(LogFact, frozen=True, kw_only=True):
+    """An event was stored earlier than one before it: somebody set the log's clock back.
+
+    The order of the log holds all the same, and is signed; its times are not to be trusted from
+    `at_seq` on.
+    """
+
+    at_seq: int
+    before: datetime
+    after: datetime
+
+
 class LogRepaired(LogFact, frozen=True, kw_only=True):
     """The stream was damaged and has been re-created from event_log."""
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from shared.messages.base import Key, Setting, checked
+from shared.messages.values import AuditHandover
 
 
 class PlatformSetting(Setting, frozen=True, kw_only=True):
-    """This installation (`cfg.platform.self`): written once at first start, public halves only."""
+    """This installation (`cfg.platform.self`), public halves only: written at first start, and
+    again when the key that archives are sealed to, or the audit key, has a successor."""
 
     origin: str
     audit_public_key: str
     platform_recipient: str
     recovery_recipient: str
+    handovers: list[AuditHandover] = []
+
+    @property
+    def audit_keys(self) -> list[str]:
+        """The audit key and all before it, in hex, the first one first."""
+        return [*(one.old for one in self.handovers), self.audit_public_key]
 
 
 class ClaimSetting(Setting, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.messages.base import Setting
-from shared.messages.values import BackupType, Method
+from shared.messages.values import BackupType, Check, Method
 
 
 class PolicySetting(Setting, frozen=True, kw_only=True):
@@ -39,7 +39,10 @@ class ScheduleSetting(Setting, frozen=True, kw_only=True):
     `cron` has five fields, in `time_zone` (IANA). What: the databases that are named, of the
     groups that are named, or with one of the tags. The dump goes to the first target and from
     there to the others. `missed`: skip, run_once or run_all; slots older than `missed_within_s`
-    are always skipped. `jitter_s` spreads the start, the same for the same slot and database.
+    are always skipped. After `chain_limit` backups of a chain the next one is a full. `jitter_s`
+    spreads the start, the same for the same slot and database. At the times of `test_restore` (five
+    fields, in the same zone; empty: never) the newest backup of each database is restored as a
+    test, and every restore test of its backups asks `checks`.
     """
 
     name: str
@@ -52,11 +55,14 @@ class ScheduleSetting(Setting, frozen=True, kw_only=True):
     type_wanted: BackupType = BackupType.FULL
     method: Method = Method.LOGICAL
     codec: str = "zstd"
+    chain_limit: int = 30
     jitter_s: int = 0
     blackout_ids: list[str] = []
     missed: str = "run_once"
     missed_within_s: int = 86_400
     paused: bool = False
+    test_restore: str = ""
+    checks: list[Check] = []
 
 
 class BlackoutSetting(Setting, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from shared.readmodel.tables.log import (
 )
 from shared.readmodel.tables.runs import (
     command_executions,
+    dispatch,
     notifications,
     restores,
     runs,
@@ -61,6 +62,7 @@ __all__ = [
     "commands",
     "consumer_floors",
     "databases",
+    "dispatch",
     "event_log",
     "metadata",
     "notification_channels",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     Index,
     Integer,
     Table,
@@ -44,6 +45,15 @@ backups = Table(
     Column("endpoint", Text, nullable=False),
     Column("database_name", Text, nullable=False),
     Column("store_id", Text, nullable=False),
+    # The full that its chain begins with, and the backup that it builds on.
+    Column("chain_id", UUID(as_uuid=True)),
+    Column("parent_id", UUID(as_uuid=True)),
+    # What of the raw dump no other backup of the chain holds.
+    Column("fresh_bytes", BigInteger),
+    # Why it became a full, where something else was wanted.
+    Column("full_because", Text, nullable=False, server_default=""),
+    # Where it was dumped to, once it was moved: that store's policy goes on to apply.
+    Column("first_store_id", Text),
     Column("type", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("codec", Text, nullable=False),
@@ -64,6 +74,15 @@ backups = Table(
     # Whose state of the database it holds: the archive's own time.
     Column("taken_at", when),
     Column("verified_at", when),
+    # The last restore into a throw-away instance that was equal, and how long it took; and what was
+    # wrong with the last one, if it was not.
+    Column("restore_tested_at", when),
+    Column("restore_test_s", Float),
+    Column("restore_test_problem", JSONB),
+    Column("restore_test_checks", JSONB),
+    # When it was last read with its keys and found whole, and how long that took.
+    Column("deep_verified_at", when),
+    Column("deep_verify_s", Float),
     Column("holds", JSONB, nullable=False, server_default="[]"),
     Column("schedule_id", Text),
     Column("slot", when),
@@ -71,6 +90,12 @@ backups = Table(
     Column("delete_requested_at", when),
     # Until then the deletion, or the expiry, can be taken back.
     Column("delete_after", when),
+    # Until then the store itself lets nobody delete it.
+    Column("locked_until", when),
+    # The platform's key that its newest envelope is sealed to; NULL where nobody said.
+    Column("key_id", Text),
+    # Of an imported backup: the fingerprint of the platform whose worker signed it.
+    Column("signed_by", Text),
     Column("version", BigInteger, nullable=False),
     Index("backups_by_time", "requested_at", "id"),
     Index("backups_by_slot", "schedule_id", "slot"),
@@ -85,6 +110,9 @@ backups = Table(
         postgresql_where=literal_column("status = 'completed' AND proof <> 'corrupt'"),
     ),
     Index("backups_by_schedule", "schedule_id", "database_id"),
+    Index("backups_by_store", "store_id", "completed_at", "id"),
+    Index("backups_by_chain", "chain_id"),
+    Index("backups_by_parent", "parent_id"),
 )
 backup_metadata = Table(
     "backup_metadata",
@@ -123,7 +151,10 @@ archives = Table(
     Column("requested_at", when, nullable=False),
     Column("stored_at", when),
     Column("verified_at", when),
+    Column("locked_until", when),
+    Column("key_id", Text),
     Column("version", BigInteger, nullable=False),
     Index("archives_by_backup", "backup_id"),
     Index("archives_by_store", "store_id", "status"),
+    Index("archives_by_age", "store_id", "stored_at", "backup_id"),
 )

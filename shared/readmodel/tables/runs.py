@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     Index,
     Integer,
+    String,
     Table,
     Text,
 )
@@ -28,11 +30,17 @@ restores = Table(
     Column("problem", JSONB),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("test", Boolean, nullable=False, server_default="false"),
+    Column("deep", Boolean, nullable=False, server_default="false"),
     Column("raw_bytes", BigInteger),
     Column("tables", JSONB),
     Column("requested_at", when, nullable=False),
     Column("completed_at", when),
     Column("seconds", Float),
+    # Of a test: what the restored database was asked, and which schedule wanted the test.
+    Column("checks", JSONB),
+    Column("schedule_id", Text),
+    Column("slot", when),
     Column("version", BigInteger, nullable=False),
 )
 runs = Table(
@@ -60,6 +68,16 @@ runs = Table(
     Column("version", BigInteger, nullable=False),
     Index("runs_by_status", "status", "requested_seq"),
     Index("runs_by_time", "requested_at", "id"),
+)
+dispatch = Table(
+    "dispatch",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("paused", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("changed_at", when, nullable=False),
+    Column("version", BigInteger, nullable=False),
 )
 command_executions = Table(
     "command_executions",

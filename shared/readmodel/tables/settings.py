@@ -64,6 +64,13 @@ stores = settings_table(
     Column("tier", Text, nullable=False),
     Column("region", Text, nullable=False),
     Column("quota_bytes", BigInteger),
+    Column("move_after_days", Integer),
+    Column("move_to_store_id", Text),
+    # Sealed: new archives can be opened with it, too.
+    Column("passphrase", JSONB),
+    Column("run_limit", Integer),
+    Column("upload_bytes_s", BigInteger),
+    Column("download_bytes_s", BigInteger),
     Column("store", JSONB, nullable=False),
     # What the last test said; without a problem it was good.
     Column("tested_at", when),
@@ -93,11 +100,14 @@ schedules = settings_table(
     Column("type_wanted", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("codec", Text, nullable=False),
+    Column("chain_limit", Integer, nullable=False, server_default="30"),
     Column("jitter_s", Integer, nullable=False),
     Column("blackout_ids", JSONB, nullable=False),
     Column("missed", Text, nullable=False),
     Column("missed_within_s", Integer, nullable=False),
     Column("paused", Boolean, nullable=False),
+    Column("test_restore", Text, nullable=False, server_default=""),
+    Column("checks", JSONB, nullable=False, server_default="[]"),
     # What the scheduler said last of it; null while all is well.
     Column("problem", JSONB),
 )
