@@ -11,6 +11,8 @@ from services.executor.engines import AnyEngine
 from services.executor.engines.base import Engine
 from services.executor.runners import AnyRunner
 from services.executor.runners.base import Runner
+from shared.archive.chain import Link
+from shared.archive.keys import Trust
 from shared.errors import InvalidInputError
 from shared.keys.plugins import secret_fields
 from shared.keys.worker import open_as_worker
@@ -20,12 +22,14 @@ from shared.messages.orders import (
     ProbeServer,
     RunBackup,
     RunRestore,
+    RunVerification,
     ServerSecrets,
     TestServer,
 )
 from shared.messages.values import PluginConfig
 from shared.plugins import schemas_of
 from shared.stores import AnyStore, Store, open_store
+from shared.stores.paced import paced
 
 _Plugin = TypeVar("_Plugin")
 _runner: msgspec.json.Decoder[AnyRunner] = msgspec.json.Decoder(AnyRunner)
@@ -47,6 +51,8 @@ class DataOrder(msgspec.Struct, frozen=True, kw_only=True):
     engine_kind: str
     store: Store
     archive_key: bytes | None
+    passphrase: str | None
+    chain: tuple[Link, ...]
     secrets: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -63,21 +69,38 @@ class ServerOrder(msgspec.Struct, frozen=True, kw_only=True):
         return "ServerOrder(***)"
 
 
-def open_data_order(order: RunBackup | RunRestore, key: bytes) -> DataOrder:
+def open_data_order(order: RunBackup | RunRestore | RunVerification, key: bytes) -> DataOrder:
     """Raises SealedOrderError or BadSettingsError; neither holds a value of the settings."""
     sealed = open_as_worker(order, key, OrderSecrets)
     if sealed.store is None:
         raise BadSettingsError("the order names no store")
+    if len(sealed.chain) != len(order.chain):
+        raise BadSettingsError("the order holds other keys than its chain has archives")
     return DataOrder(
         runner=_plugin("runner", sealed.runner, _runner.decode),
         engine=_plugin("engine", sealed.engine, _engine.decode),
         engine_kind=str(sealed.engine["kind"]),
-        store=_plugin("store", sealed.store, open_store),
+        store=paced(_plugin("store", sealed.store, open_store), sealed.pace),
         archive_key=sealed.archive_key,
+        passphrase=sealed.passphrase,
+        chain=tuple(
+            Link(
+                store=paced(
+                    _plugin("store", secret.store or sealed.store, open_store),
+                    secret.pace if secret.store else sealed.pace,
+                ),
+                prefix=part.prefix,
+                archive_key=secret.archive_key,
+                manifest_sha256=part.manifest_sha256,
+            )
+            for part, secret in zip(order.chain, sealed.chain, strict=True)
+        ),
         secrets=(
+            *([sealed.passphrase] if sealed.passphrase else []),
             *_secrets(sealed.runner, AnyRunner),
             *_secrets(sealed.engine, AnyEngine),
             *_secrets(sealed.store, AnyStore),
+            *(one for secret in sealed.chain for one in _secrets(secret.store or {}, AnyStore)),
         ),
     )
 
@@ -92,6 +115,16 @@ def open_server_order(order: TestServer | DiscoverServer | ProbeServer, key: byt
             for name, config in sealed.engines.items()
         },
     )
+
+
+def trust_of(keys: str) -> Trust:
+    """A platform's public key in hex, or fingerprints as printed, joined by commas."""
+    if keys.startswith("SHA256:"):
+        return Trust.of(*keys.split(","))
+    try:
+        return Trust.of(bytes.fromhex(keys))
+    except ValueError as error:
+        raise InvalidInputError("the order names no platform key to trust") from error
 
 
 def _plugin(kind: str, config: PluginConfig, decode: Callable[[bytes], _Plugin]) -> _Plugin:

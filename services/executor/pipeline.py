@@ -18,6 +18,7 @@ from services.executor.plan import (
     WrittenObject,
     no_progress,
 )
+from services.executor.sifting import Parent
 from shared.archive.codecs import Zstd
 from shared.archive.envelope import ARCHIVE_KEY_BYTES, seal_envelope
 from shared.archive.frames import ContentHeader, Trailer, encode_preamble
@@ -35,11 +36,13 @@ async def write_archive(  # noqa: PLR0913 - the seams of the pipeline, each a pa
     plan: ArchivePlan,
     store: Store,
     log: Bytes,
+    parent: Parent | None = None,
     on_progress: Callable[[Progress], None] = no_progress,
     point: Point = no_point,
 ) -> ArchiveReceipt:
     """Write all objects of one attempt; the manifest comes last, when all else is durable.
 
+    With a `parent` only what it does not hold is stored; `plan.about` has to say so.
     `ended()` is awaited once the source is exhausted and raises unless the dump tool ended well.
     `log` is read after the data is stored. `on_progress` is called once a frame (1 MiB raw).
     After an error or cancellation, raised as it came, finished objects stay: deleting is the
@@ -47,7 +50,7 @@ async def write_archive(  # noqa: PLR0913 - the seams of the pipeline, each a pa
     is staged on disk; memory stays bounded.
     """
     try:
-        return await _Writing(plan, store, on_progress, point).run(source, ended, log)
+        return await _Writing(plan, store, on_progress, point, parent).run(source, ended, log)
     except BaseExceptionGroup as errors:
         first = _first(errors)
         raise first from first.__cause__
@@ -62,11 +65,12 @@ class _Writing:
         store: Store,
         on_progress: Callable[[Progress], None],
         point: Point,
+        parent: Parent | None,
     ) -> None:
         self._plan, self._store, self._point = plan, store, point
         self._on_progress = on_progress
         self._archive_key = secrets.token_bytes(ARCHIVE_KEY_BYTES)
-        self._packing = Packing(plan, self._archive_key, on_progress, point)
+        self._packing = Packing(plan, self._archive_key, on_progress, point, parent)
         self._log_stream = SealingStream(self._archive_key, Role.LOG, plan.backup_id)
         self._written: list[WrittenObject] = []
         self._unchecked: list[WrittenObject] = []
@@ -174,6 +178,7 @@ class _Writing:
     def _receipt(self, manifest: WrittenObject) -> ArchiveReceipt:
         return ArchiveReceipt(
             raw_bytes=self._packing.raw_bytes,
+            fresh_bytes=self._packing.fresh_bytes,
             packed_bytes=self._packing.packed_bytes,
             stored_bytes=sum(one.size for one in self._written),
             manifest_sha256=manifest.sha256,
@@ -236,9 +241,14 @@ async def _sealed_log(log: Bytes, stream: SealingStream) -> AsyncIterator[bytes]
 
 async def _read_back(store: Store, prefix: str, written: WrittenObject) -> None:
     digest, size = hashlib.sha256(), 0
+    hashing: asyncio.Task[None] | None = None  # one piece, while the next one is read
     async for piece in store.get(f"{prefix}/{written.name}"):
-        await asyncio.to_thread(digest.update, piece)
+        if hashing is not None:
+            await hashing
+        hashing = asyncio.create_task(asyncio.to_thread(digest.update, piece))
         size += len(piece)
+    if hashing is not None:
+        await hashing
     if (size, digest.hexdigest()) != (written.size, written.sha256):
         raise ObjectDamagedError(f"`{written.name}` reads back other than it was written")
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import msgspec
 
 from shared.archive.codecs import AnyCodec, Zstd
-from shared.archive.cut import SECRET_BYTES, CutParameters
+from shared.archive.cut import CutParameters
 from shared.archive.frames import FRAME_BYTES, MAX_FRAME_BYTES
 from shared.archive.keys import Recipient, WorkerIdentity
 from shared.archive.manifest import About
@@ -24,8 +24,8 @@ Bytes: TypeAlias = AsyncIterator[bytes]
 class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the byte pipeline needs to know before the first byte.
 
-    `chain_secret` (32 bytes) names the chunks; None makes a new one, as a full does. `checkpoint`
-    is the latest audit checkpoint. `workers` threads compress.
+    `cut` is a full's; an increment is cut as its parent is. `checkpoint` is the latest audit
+    checkpoint. `workers` threads compress.
     """
 
     backup_id: str
@@ -38,7 +38,6 @@ class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str = ""
     codec: AnyCodec = Zstd()
     cut: CutParameters = CutParameters()
-    chain_secret: bytes | None = None
     frame_bytes: int = FRAME_BYTES
     volume_bytes: int = VOLUME_BYTES
     workers: int = 2
@@ -49,7 +48,6 @@ class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):
             "backup_id": _ID.fullmatch(self.backup_id),
             "attempt": _ID.fullmatch(self.attempt),
             "recipients": self.recipients or self.passphrase,
-            "chain_secret": self.chain_secret is None or len(self.chain_secret) == SECRET_BYTES,
             "frame_bytes": 0 < self.frame_bytes <= MAX_FRAME_BYTES,
             "volume_bytes": self.volume_bytes > 0,
             "workers": self.workers > 0,
@@ -84,9 +82,13 @@ class WrittenObject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchiveReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished archive is. Sizes in bytes; the raw hash stands only inside the archive."""
+    """What a finished archive is. Sizes in bytes; the raw hash stands only inside the archive.
+
+    `raw_bytes` is the whole dump, `fresh_bytes` what of it no parent held.
+    """
 
     raw_bytes: int
+    fresh_bytes: int
     packed_bytes: int
     stored_bytes: int
     manifest_sha256: str

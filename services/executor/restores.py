@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from uuid_utils.compat import uuid7
 
-from services.executor.engines.base import Bytes, Restored, Target
-from services.executor.orders import BadSettingsError, DataOrder, open_data_order
+from services.executor.checks import asked, refused, require_passed
+from services.executor.engines.base import Bytes, Engine, EngineError, Restored, Target
+from services.executor.orders import BadSettingsError, DataOrder, open_data_order, trust_of
 from services.executor.plan import Progress
 from services.executor.progress import RunLog
-from services.executor.runners.base import Workplace
+from services.executor.runners.base import Session, Workplace
+from services.executor.runners.local import Local
 from services.executor.runs import Completion, Worker
+from shared.archive.chain import Link
+from shared.archive.chain_reader import read_dump
 from shared.archive.errors import ObjectChangedError
-from shared.archive.keys import Trust
 from shared.archive.objects import read_small
-from shared.archive.reader import read_archive
-from shared.errors import InvalidInputError
 from shared.faults import Point
 from shared.messages.base import Fact, consequence
 from shared.messages.facts import (
@@ -31,9 +32,10 @@ from shared.messages.facts import (
     RestoreCompleted,
     RestoreFailed,
 )
-from shared.messages.orders import RunRestore
-from shared.messages.values import Problem
+from shared.messages.orders import RunRestore, RunVerification
+from shared.messages.values import CheckResult, Problem
 from shared.stores import Store
+from shared.stores.reach import require_permitted
 
 _Fact = TypeVar("_Fact", RestoreAttempted, RestoreCompleted, RestoreFailed, RestoreCancelled)
 
@@ -51,12 +53,22 @@ class RestoreWork:
 
     about = "restore"
 
-    def __init__(self, order: RunRestore, tools: RestoreTools) -> None:
+    def __init__(self, order: RunRestore | RunVerification, tools: RestoreTools) -> None:
         self.order, self._tools = order, tools
         self.aggregate = order.restore_id
+        self._checks: list[CheckResult] = []
         self._target = Target(
             database=order.target, restore_id=order.restore_id, tables=order.tables
         )
+
+    @property
+    def _tested(self) -> UUID | None:
+        return self.order.backup_id if self.order.test else None
+
+    @property
+    def _verified(self) -> UUID | None:
+        """The backup that is only read."""
+        return None
 
     def attempted(self, attempt: int) -> Fact:
         """Its id is new each time: two workers must never take one fact for their own."""
@@ -67,59 +79,105 @@ class RestoreWork:
         opened = open_data_order(self.order, self._tools.worker.order_key)
         log.hide(opened.secrets)
         log.line("info", f"attempt {attempt} of restore {self.order.restore_id} begins")
-        began = time.monotonic()
-        return self._completion(await self._restore(opened, log), began)
+        return self._completion(*await self._restore(opened, log))
 
-    def _completion(self, restored: Restored, began: float) -> Completion:
-        seconds = round(time.monotonic() - began, 3)
-
+    def _completion(self, restored: Restored, seconds: float) -> Completion:
         def completed(cause: UUID, number: int) -> Fact:
             return self._fact(
                 RestoreCompleted,
                 cause,
                 number,
                 id=consequence(cause, "completed"),
-                seconds=seconds,
+                seconds=round(seconds, 3),
                 raw_bytes=restored.raw_bytes,
                 tables=restored.tables,
+                tested_backup_id=self._tested,
+                checks=self._checks,
             )
 
         return completed
 
     def failed(self, cause: UUID, attempt: int, problem: Problem) -> Fact:
         said = consequence(cause, "failed")
-        return self._fact(RestoreFailed, cause, attempt, id=said, problem=problem)
+        return self._fact(
+            RestoreFailed,
+            cause,
+            attempt,
+            id=said,
+            problem=problem,
+            tested_backup_id=self._tested,
+            checks=self._checks,
+            verified_backup_id=self._verified,
+        )
 
     def cancelled(self, cause: UUID, attempt: int) -> Fact:
         return self._fact(RestoreCancelled, cause, attempt, id=consequence(cause, "cancelled"))
 
     async def settle(self) -> Completion | None:
         """Drop what an attempt began in the target server, unless it finished the target."""
+        if self.order.test:
+            return None  # the instance is gone with its session
         began = time.monotonic()
         opened = open_data_order(self.order, self._tools.worker.order_key)
         async with opened.runner.session(self._tools.workplace) as session:
             finished = await opened.engine.undo_restore(session, self._target)
-        return self._completion(finished, began) if finished else None
+        return self._completion(finished, time.monotonic() - began) if finished else None
 
-    async def _restore(self, opened: DataOrder, log: RunLog) -> Restored:
+    async def _restore(self, opened: DataOrder, log: RunLog) -> tuple[Restored, float]:
+        """What stands in the target, and the seconds until it did."""
+        began = time.monotonic()
         if opened.archive_key is None:
             raise BadSettingsError("the order holds no key of the archive")
+        here = self._tools.workplace.allow_loopback
+        for store in (opened.store, *(link.store for link in opened.chain)):
+            await require_permitted(store, allow_loopback=here)
         await self._require_same_manifest(opened.store)
-        archive = read_archive(
-            opened.store,
-            self.order.prefix,
+        own = Link(
+            store=opened.store,
+            prefix=self.order.prefix,
             archive_key=opened.archive_key,
-            trusted=_trust(self.order.trusted),
+            manifest_sha256=self.order.manifest_sha256,
         )
+        archive = read_dump([own, *opened.chain], trust_of(self.order.trusted))
         async with (
-            opened.runner.session(self._tools.workplace) as session,
+            self._session(opened) as session,
+            self._engine(opened, session) as engine,
             aclosing(archive),
             aclosing(_told(archive, log)) as source,
         ):
             await self._tools.point("restore-started")
-            restored = await opened.engine.restore(session, self._target, source, on_line=log.tool)
+            restored = await engine.restore(session, self._target, source, on_line=log.tool)
+            seconds = time.monotonic() - began
+            if self.order.checks:
+                await self._check(engine, session, opened, log)
         await self._tools.point("restored")
-        return restored
+        return restored, seconds
+
+    async def _check(self, engine: Engine, at: Session, opened: DataOrder, log: RunLog) -> None:
+        """Ask the restored database; raises CheckFailedError unless every answer is right."""
+        checks = self.order.checks
+        try:
+            async with engine.questions(at, self.order.target) as questions:
+                self._checks = await asked(questions, checks, opened.secrets)
+        except EngineError as error:
+            self._checks = refused(checks, error)
+        for one in self._checks:
+            level = "info" if one.passed else "error"
+            log.line(level, f"check {one.name}: wanted {one.wanted}, got {one.got}")
+        require_passed(self._checks)
+
+    def _session(self, opened: DataOrder) -> AbstractAsyncContextManager[Session]:
+        """A test runs on this machine, and on its disk, whatever reaches the backup's server."""
+        if not self.order.test:
+            return opened.runner.session(self._tools.workplace)
+        here = self._tools.workplace
+        place = msgspec.structs.replace(here, folder=here.test_folder, allow_loopback=True)
+        return Local().session(place)
+
+    def _engine(self, opened: DataOrder, at: Session) -> AbstractAsyncContextManager[Engine]:
+        if self.order.test:
+            return opened.engine.throw_away(at, self.order.server_version)
+        return nullcontext(opened.engine)
 
     async def _require_same_manifest(self, store: Store) -> None:
         """The log says which archive it was: an older or other one, however genuine, is not it."""
@@ -147,13 +205,3 @@ async def _told(archive: Bytes, log: RunLog) -> AsyncGenerator[bytes, None]:
         raw_bytes += len(piece)
         log.progress(Progress(stage="restore", raw_bytes=raw_bytes, packed_bytes=0))
         yield piece
-
-
-def _trust(key: str) -> Trust:
-    """A platform's public key in hex, or its fingerprint as printed."""
-    if key.startswith("SHA256:"):
-        return Trust.of(key)
-    try:
-        return Trust.of(bytes.fromhex(key))
-    except ValueError as error:
-        raise InvalidInputError("the order names no platform key to trust") from error

@@ -23,7 +23,7 @@ from shared.ending import in_time
 from shared.errors import PlatformError, UnavailableError
 from shared.faults import Point
 from shared.messages.base import Fact, now
-from shared.messages.orders import RunBackup, RunRestore
+from shared.messages.orders import RunBackup, RunRestore, RunVerification
 from shared.messages.values import Problem
 
 # The work of hours is not thrown away because the bus is away for a while at its end.
@@ -39,7 +39,7 @@ class Work(Protocol):
     """What distinguishes a backup from a restore."""
 
     @property
-    def order(self) -> RunBackup | RunRestore: ...
+    def order(self) -> RunBackup | RunRestore | RunVerification: ...
 
     @property
     def about(self) -> str:

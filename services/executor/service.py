@@ -9,18 +9,28 @@ import msgspec
 from services.executor.backups import BackupTools, BackupWork
 from services.executor.cancellations import Cancellations
 from services.executor.engines import AnyEngine
+from services.executor.memory import MEBIBYTE, Budget, need_of
 from services.executor.restores import RestoreTools, RestoreWork
 from services.executor.runners import AnyRunner, folders
-from services.executor.runs import Rules, Runs, Worker
+from services.executor.runs import Rules, Runs, Work, Worker
 from services.executor.servers import Questions
 from services.executor.settings import ExecutorSettings
+from services.executor.verifications import VerificationWork
 from shared.archive.keys import WorkerIdentity
 from shared.bus import Bus, Delivery
 from shared.bus.base import COMMANDS
 from shared.faults import Point
 from shared.keys.worker import public_half
-from shared.messages.orders import DiscoverServer, ProbeServer, RunBackup, RunRestore, TestServer
+from shared.messages.orders import (
+    DiscoverServer,
+    ProbeServer,
+    RunBackup,
+    RunRestore,
+    RunVerification,
+    TestServer,
+)
 from shared.messages.wire import PoisonError
+from shared.pace import pace_of
 from shared.plugins import announce
 
 
@@ -41,10 +51,12 @@ class Executor:
         self, bus: Bus, settings: ExecutorSettings, keys: WorkerKeys, *, name: str, point: Point
     ) -> None:
         self._bus, self._settings, self._keys, self._point = bus, settings, keys, point
+        self._pace = pace_of(settings.verify_bytes_per_s)
         self._worker = Worker(name=name, order_key=keys.order_key)
         self._cancellations = Cancellations(bus, settings.pool)
         rules = Rules(attempt_limit=settings.attempt_limit, lease_s=settings.run_lease_s)
         self._runs = Runs(bus, name, self._cancellations, point, rules)
+        self._memory = Budget(settings.memory_mb * MEBIBYTE)
         self._questions = Questions(bus, self._worker, settings.workplace)
 
     async def listen(self) -> None:
@@ -58,19 +70,29 @@ class Executor:
             group.create_task(self._cancellations.listen())
             group.create_task(self._work("restore", self._settings.parallel_restores))
             group.create_task(self._work("backup", self._settings.parallel_backups))
+            parallel = self._settings.parallel_verifications
+            group.create_task(self._work("verification", parallel))
             group.create_task(self._work("server", self._settings.parallel_questions))
 
     async def on_order(self, delivery: Delivery) -> None:
         """Do one order; whatever may be said again has been decided by the log before."""
         match delivery.message:
             case RunBackup() as order:
-                await self._runs.run(BackupWork(order, self._backup_tools()))
+                await self._run(BackupWork(order, self._backup_tools()))
+            case RunVerification() as order:
+                tools = self._restore_tools()
+                await self._run(VerificationWork(order, tools, self._bus.append, self._pace))
             case RunRestore() as order:
-                await self._runs.run(RestoreWork(order, self._restore_tools()))
+                await self._run(RestoreWork(order, self._restore_tools()))
             case TestServer() | DiscoverServer() | ProbeServer() as order:
                 await self._questions.answer(order)
             case other:
                 raise PoisonError(f"{other.type} is no order that an executor knows")
+
+    async def _run(self, work: Work) -> None:
+        """Once there is memory for it: before that it has begun nothing, and holds no lease."""
+        async with self._memory.reserved(need_of(work.order, self._settings.pack_threads)):
+            await self._runs.run(work)
 
     async def _work(self, kind: str, parallel: int) -> None:
         pool = self._settings.pool
@@ -83,10 +105,11 @@ class Executor:
         )
 
     def _prepare(self) -> None:
-        """Remove what killed workers left in this host's private folder."""
-        folder = self._settings.workplace.folder
-        folders.prepare(folder)
-        folders.sweep(folder)
+        """Remove what killed workers left in this host's private folders."""
+        here = self._settings.workplace
+        for folder in (here.folder, here.test_folder):
+            folders.prepare(folder)
+            folders.sweep(folder)
 
     def _backup_tools(self) -> BackupTools:
         return BackupTools(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from services.scheduler.chains import Part
 from services.scheduler.clock import Clock
 from services.scheduler.endings import problem_of
 from services.scheduler.orders import ACTOR, Orders
@@ -17,6 +18,7 @@ from shared.messages.facts import (
     BackupDownloadRefused,
     BackupDownloadRequested,
 )
+from shared.messages.facts.downloads import GrantedPart
 
 DURABLE = "scheduler-downloads"
 REQUESTS = ("evt.backup.download_requested.core.>",)
@@ -54,8 +56,9 @@ class Downloads:
 
     async def _answer(self, request: BackupDownloadRequested) -> Fact:
         try:
-            key = await self._orders.archive_key(request.backup_id)
+            (_, key), *others = await self._orders.archive_keys(request.backup_id)
             sealed = seal_archive_key(key, request)
+            chain = [_granted(part, other, request) for part, other in others]
         except PlatformError as error:
             if error.retryable:
                 raise
@@ -76,4 +79,15 @@ class Downloads:
             backup_id=request.backup_id,
             download_id=request.download_id,
             sealed=sealed,
+            chain=chain,
         )
+
+
+def _granted(part: Part, key: bytes, request: BackupDownloadRequested) -> GrantedPart:
+    return GrantedPart(
+        backup_id=part.backup_id,
+        store_id=part.store_id,
+        prefix=part.prefix,
+        manifest_sha256=part.archive.manifest_sha256,
+        sealed=seal_archive_key(key, request),
+    )

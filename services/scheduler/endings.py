@@ -31,7 +31,12 @@ Ending: TypeAlias = (
     | ServerDiscovered
 )
 
-_NOUNS = {"backup": "backup", "restore": "restore", "command": "execution"}
+_NOUNS = {
+    "backup": "backup",
+    "restore": "restore",
+    "verification": "restore",
+    "command": "execution",
+}
 CANCELLED = Problem(code="run.cancelled", cause="somebody stopped the run before it began")
 
 
@@ -52,7 +57,7 @@ def failure(run: Run, problem: Problem, *, cause: UUID | None, attempt: int = 0)
     match run.kind:
         case "backup":
             return BackupFailed(**head, backup_id=run.object_id, attempt=attempt)
-        case "restore":
+        case "restore" | "verification":
             return RestoreFailed(**head, restore_id=run.object_id, attempt=attempt)
         case "command":
             return ExecutionFailed(**head, execution_id=run.object_id, attempt=attempt)
@@ -74,7 +79,7 @@ def cancellation(run: Run, *, cause: UUID | None) -> Ending:
     match run.kind:
         case "backup":
             return BackupCancelled(**head, backup_id=run.object_id)
-        case "restore":
+        case "restore" | "verification":
             return RestoreCancelled(**head, restore_id=run.object_id)
         case _:
             return failure(run, CANCELLED, cause=cause)

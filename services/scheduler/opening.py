@@ -16,7 +16,7 @@ from services.scheduler.timetable import Host, Timetable
 from shared.messages.settings import BlackoutSetting, ScheduleSetting
 from shared.messages.values import DatabaseRef, Problem
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import backups, blackouts, databases, schedules, servers
+from shared.readmodel.tables import backups, blackouts, databases, dispatch, schedules, servers
 
 READ_AT_ONCE = 500
 BREATHE_EVERY = 100
@@ -61,6 +61,8 @@ class ReadModelBook:
             with _readable(row):
                 table.put_blackout(_setting(row, BlackoutSetting))
         await self._put_schedules(table)
+        paused = await self._read_model.one(select(dispatch.c.id).where(dispatch.c.paused))
+        table.put_pause(paused=paused is not None)
         return table, seq
 
     async def _put_schedules(self, table: Timetable) -> None:

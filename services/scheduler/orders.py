@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from services.scheduler.chains import Archived, Part, parent_of, restorable
 from services.scheduler.errors import (
     NotExecutableError,
     NotReadyError,
-    NotRestorableError,
     NoWorkerError,
     ServerGoneError,
     StoreGoneError,
 )
 from services.scheduler.quotas import Quotas
-from services.scheduler.state import Archived, Request, Run, State
+from services.scheduler.state import Request, Run, State
 from shared.archive.envelopes import open_envelope
+from shared.archive.errors import ArchiveError
 from shared.archive.keys import RecipientKey, fingerprint
 from shared.bus import Bus
-from shared.keys.opened import open_endpoint, open_server, open_store_config, pool_key, sealed_to
+from shared.keys.opened import (
+    open_endpoint,
+    open_passphrase,
+    open_server,
+    open_store_config,
+    pool_key,
+    sealed_to,
+)
 from shared.keys.vault import Vault
 from shared.messages.base import Order, consequence
 from shared.messages.facts import (
@@ -33,11 +42,21 @@ from shared.messages.facts import (
     ServerDiscoveryRequested,
     ServerTestRequested,
 )
-from shared.messages.orders import DiscoverServer, OrderSecrets, RunBackup, RunRestore, TestServer
+from shared.messages.orders import (
+    ChainPart,
+    ChainSecrets,
+    DiscoverServer,
+    OrderSecrets,
+    RunBackup,
+    RunRestore,
+    RunVerification,
+    TestServer,
+)
 from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
-from shared.messages.values import ArchiveFacts, PluginConfig
-from shared.stores import open_store
+from shared.messages.values import BackupType, PluginConfig
+from shared.stores import Store, open_store
 from shared.stores.base import StoreUnreachableError
+from shared.stores.reach import require_permitted
 
 ACTOR = "service:scheduler"
 STORE_ANSWERS_S = 30.0
@@ -45,6 +64,7 @@ STORE_ANSWERS_S = 30.0
 VALID_FOR = {
     "backup": timedelta(hours=24),
     "restore": timedelta(hours=24),
+    "verification": timedelta(hours=24),
     "command": timedelta(hours=1),
     "test": timedelta(seconds=60),
     "discovery": timedelta(seconds=60),
@@ -57,11 +77,32 @@ def order_id(request: Request) -> UUID:
     return consequence(request.id, "order")
 
 
+class _Parent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup builds on; nothing, and perhaps why, for a full."""
+
+    parts: list[Part] = []
+    secrets: list[ChainSecrets] = []
+    chain_id: UUID | None = None
+    full_because: str = ""
+
+    def __repr__(self) -> str:
+        return f"_Parent(parts={self.parts!r})"
+
+
 class Orders:
     """Builds orders; the only place that opens archive keys and the secrets of servers."""
 
-    def __init__(self, bus: Bus, state: State, vault: Vault, kek: RecipientKey) -> None:
-        self._bus, self._state, self._vault, self._kek = bus, state, vault, kek
+    def __init__(
+        self,
+        bus: Bus,
+        state: State,
+        vault: Vault,
+        keys: tuple[RecipientKey, ...],
+        *,
+        allow_loopback: bool = False,
+    ) -> None:
+        self._bus, self._state, self._vault, self._keys = bus, state, vault, keys
+        self._allow_loopback = allow_loopback
         self._quotas = Quotas(time.monotonic)
 
     async def admit(self, run: Run, request: Request) -> None:
@@ -110,6 +151,8 @@ class Orders:
         store = await self._store(request.store_id)
         platform = await self._platform()
         secrets = await open_endpoint(self._vault, server, request.database.endpoint)
+        config = await open_store_config(self._vault, store)
+        parent = await self._parent(request, config)
         order = RunBackup(
             **head,
             backup_id=request.backup_id,
@@ -122,49 +165,111 @@ class Orders:
             method=request.method,
             codec=request.codec,
             checkpoint=await self._state.checkpoint(),
+            chain=[_named(part) for part in parent.parts],
+            chain_id=parent.chain_id,
+            trusted=_trusted(platform, parent.parts),
+            full_because=parent.full_because,
         )
-        opened = await open_store_config(self._vault, store)
-        return sealed_to(public, order, msgspec.structs.replace(secrets, store=opened))
+        opened = msgspec.structs.replace(
+            secrets,
+            store=config,
+            pace=store.pace,
+            chain=parent.secrets,
+            passphrase=await open_passphrase(self._vault, store),
+        )
+        return sealed_to(public, order, opened)
+
+    async def _parent(self, request: BackupRequested, config: PluginConfig) -> _Parent:
+        """What an increment builds on; a chain that cannot be opened makes it a full, and why."""
+        if request.type_wanted is BackupType.FULL:
+            return _Parent()
+        chain = await self._state.newest_chain(request.database.id, request.store_id)
+        found = parent_of(
+            chain,
+            store_id=request.store_id,
+            wanted=request.type_wanted,
+            method=request.method,
+            limit=request.chain_limit,
+        )
+        if isinstance(found, str):
+            return _Parent(full_because=found)
+        try:
+            keys = [await self._opened(config, part.prefix) for part in found]
+        except ArchiveError as error:
+            return _Parent(full_because=f"the chain's keys cannot be opened: {error.cause}")
+        secrets = [ChainSecrets(archive_key=key) for key in keys]
+        return _Parent(parts=found, secrets=secrets, chain_id=found[-1].backup_id)
 
     async def _restore(self, public: str, head: dict[str, Any], request: RestoreRequested) -> Order:
-        backup = await self._state.backup(request.backup_id)
-        store_id, prefix, archive = restorable(backup, request.store_id)
+        parts = await self._parts(request.backup_id, request.store_id)
         server = await self._server(request.target.server_id)
         platform = await self._platform()
         secrets = await open_endpoint(self._vault, server, request.target.endpoint)
-        order = RunRestore(
+        kind = RunVerification if request.deep else RunRestore
+        order = kind(
             **head,
             restore_id=request.restore_id,
             backup_id=request.backup_id,
             server_id=request.target.server_id,
             target=request.target.name,
-            store_id=store_id,
-            prefix=prefix,
-            manifest_sha256=archive.manifest_sha256,
-            trusted=fingerprint(bytes.fromhex(platform.audit_public_key)),
-            tables=archive.tables,
+            store_id=parts[0].store_id,
+            prefix=parts[0].prefix,
+            manifest_sha256=parts[0].archive.manifest_sha256,
+            trusted=_trusted(platform, parts),
+            tables=parts[0].archive.tables,
+            chain=[_named(part) for part in parts[1:]],
+            test=request.test,
+            server_version=parts[0].archive.server_version,
+            checks=await self._state.checks(request.backup_id) if request.test else [],
         )
-        opened = await self._with_archive_key(secrets, await self._store(store_id), prefix)
-        return sealed_to(public, order, opened)
+        return sealed_to(public, order, await self._with_archive_keys(secrets, parts))
 
-    async def _with_archive_key(
-        self, secrets: OrderSecrets, store: StoreSetting, prefix: str
-    ) -> OrderSecrets:
-        config = await open_store_config(self._vault, store)
-        key = await self._opened(config, prefix)
-        return msgspec.structs.replace(secrets, store=config, archive_key=key)
+    async def _parts(self, backup_id: UUID, store_id: str | None = None) -> list[Part]:
+        backup = await self._state.backup(backup_id)
+        others: dict[UUID, Archived] = {}
+        if backup is not None and backup.parent_id is not None and backup.chain_id is not None:
+            others = {one.id: one for one in await self._state.chain(backup.chain_id)}
+        return restorable(backup, others, store_id)
 
-    async def archive_key(self, backup_id: UUID) -> bytes:
-        """The key of a backup's archive; raises as `build` does."""
-        store_id, prefix, _ = restorable(await self._state.backup(backup_id))
+    async def _with_archive_keys(self, secrets: OrderSecrets, parts: list[Part]) -> OrderSecrets:
+        opened = [await self._unlocked(part) for part in parts]
+        (first, key), own = opened[0], parts[0].store_id
+        paces = {one: (await self._store(one)).pace for one in {part.store_id for part in parts}}
+        chain = [
+            ChainSecrets(archive_key=one)
+            if part.store_id == own
+            else ChainSecrets(archive_key=one, store=config, pace=paces[part.store_id])
+            for part, (config, one) in zip(parts[1:], opened[1:], strict=True)
+        ]
+        return msgspec.structs.replace(
+            secrets, store=first, pace=paces[own], archive_key=key, chain=chain
+        )
+
+    async def _unlocked(self, part: Part) -> tuple[PluginConfig, bytes]:
+        """The store of an archive, opened, and the archive's key."""
+        config = await open_store_config(self._vault, await self._store(part.store_id))
+        return config, await self._opened(config, part.prefix)
+
+    async def archive_keys(self, backup_id: UUID) -> list[tuple[Part, bytes]]:
+        """The archives that a dump is read from, the backup's own first; raises as `build` does."""
+        parts = await self._parts(backup_id)
+        return [(part, (await self._unlocked(part))[1]) for part in parts]
+
+    async def open(self, store_id: str) -> Store:
+        """A store with its credentials; raises StoreGoneError and as `require_permitted` does."""
         config = await open_store_config(self._vault, await self._store(store_id))
-        return await self._opened(config, prefix)
+        return await self._permitted(config)
+
+    async def _permitted(self, config: PluginConfig) -> Store:
+        store = open_store(msgspec.json.encode(config))
+        await require_permitted(store, allow_loopback=self._allow_loopback)
+        return store
 
     async def _opened(self, config: PluginConfig, prefix: str) -> bytes:
-        store = open_store(msgspec.json.encode(config))
         try:
             async with asyncio.timeout(STORE_ANSWERS_S):
-                return await open_envelope(store, prefix, self._kek)
+                store = await self._permitted(config)
+                return await open_envelope(store, prefix, *self._keys)
         except TimeoutError:
             raise StoreUnreachableError("the store does not answer") from None
 
@@ -195,25 +300,19 @@ class Orders:
         return platform
 
 
-def restorable(
-    backup: Archived | None, wanted_store: str | None = None
-) -> tuple[str, str, ArchiveFacts]:
-    """Store, prefix and what is known of a backup; raises NotRestorableError.
+def _named(part: Part) -> ChainPart:
+    return ChainPart(
+        backup_id=part.backup_id,
+        prefix=part.prefix,
+        manifest_sha256=part.archive.manifest_sha256,
+    )
 
-    Its own store comes first; where it is gone or corrupt there, a good copy takes its place.
-    """
-    if backup is None:
-        raise NotRestorableError("there is no such backup")
-    if backup.archive is None:
-        raise NotRestorableError(f"the backup is {backup.status}")
-    places = [] if backup.deletion_wanted else [*backup.copies]
-    if backup.status == "completed" and backup.prefix and backup.proof != "corrupt":
-        places.insert(0, (backup.store_id, backup.prefix))
-    for store_id, prefix in places:
-        if wanted_store in {None, store_id}:
-            return store_id, prefix, backup.archive
-    if backup.status == "completed" and wanted_store in {None, backup.store_id}:
-        raise NotRestorableError("the backup was found corrupt in its store")
-    if wanted_store is not None:
-        raise NotRestorableError("the backup does not stand whole in this store")
-    raise NotRestorableError(f"the backup is {backup.status}")
+
+def _trusted(platform: PlatformSetting, parts: Sequence[Part]) -> str:
+    """Of each platform that may have certified what is read: imported archives name theirs, the
+    others are ours, made before or after the audit key was replaced."""
+    ours = [fingerprint(bytes.fromhex(key)) for key in platform.audit_keys]
+    theirs = [part.signed_by for part in parts if part.signed_by]
+    if len(theirs) == len(parts) and parts:
+        ours = []
+    return ",".join(dict.fromkeys([*ours, *theirs]))

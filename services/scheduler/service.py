@@ -16,7 +16,7 @@ from services.scheduler.downloads import DURABLE as DOWNLOADS
 from services.scheduler.downloads import REQUESTS as DOWNLOAD_REQUESTS
 from services.scheduler.downloads import Downloads
 from services.scheduler.endings import problem_of
-from services.scheduler.limits import Limits, admitted
+from services.scheduler.limits import Limits, decided
 from services.scheduler.orders import Orders
 from services.scheduler.patience import Patience
 from services.scheduler.state import Run, State
@@ -46,6 +46,7 @@ WAKING = (
     "evt.restore.failed.*.>",
     "evt.restore.cancelled.*.>",
     "cfg.server.>",
+    "evt.dispatch.*.*.>",
 )
 """What may make room for a queued run, or stop one."""
 
@@ -161,12 +162,20 @@ class Scheduler:
             return LOOK_EVERY_S
         ready = [run for run in queued if await self._is_proven(run)]
         active = [run for run in runs if run.status != "requested" or run.run_id in self._busy]
-        limits = Limits(servers=await self._state.run_limits(), pool=self._pool_limit)
-        going = {load.run_id for load in admitted(ready, active, limits)}
+        decision = decided(ready, active, await self._limits())
+        going = {load.run_id for load in decision.going}
         for run in ready:
             if run.run_id in going:
                 self._begin(group, run, self._dispatch)
         return LOOK_EVERY_S if len(ready) == len(queued) else CHECKPOINT_EVERY_S
+
+    async def _limits(self) -> Limits:
+        return Limits(
+            servers=await self._state.run_limits(),
+            pool=self._pool_limit,
+            stores=await self._state.store_limits(),
+            paused=await self._state.is_paused(),
+        )
 
     async def _is_proven(self, run: Run) -> bool:
         """Whether the request may be carried out already: a restore first enters the audit tree."""
@@ -228,7 +237,8 @@ class Scheduler:
 
     async def _act(self, run: Run, action: Callable[[Run], Awaitable[None]]) -> None:
         try:
-            with trace.continued(await self._state.headers(run.requested_seq)):
+            headers = await self._state.headers(run.requested_seq)
+            with trace.continued(headers, lambda: "dispatch"):
                 await action(run)
             self._wake.set()
         except PlatformError as error:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 
+from services.scheduler.chains import Archived, Place
 from services.scheduler.filling import need_of
 from services.scheduler.limits import Load
 from services.scheduler.quotas import Need
@@ -23,7 +25,7 @@ from shared.messages.facts import (
     ServerTestRequested,
 )
 from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
-from shared.messages.values import ArchiveFacts
+from shared.messages.values import ArchiveFacts, Check
 from shared.messages.wire import decode
 from shared.readmodel.configured import platform_of, server_of, store_of
 from shared.readmodel.reader import ReadModel
@@ -33,9 +35,12 @@ from shared.readmodel.tables import (
     audit_logs,
     backup_metadata,
     backups,
+    dispatch,
     event_log,
     platform,
+    restores,
     runs,
+    schedules,
     servers,
     stores,
 )
@@ -65,23 +70,6 @@ class Run(Load, frozen=True, kw_only=True):
     dispatched_at: datetime | None
 
 
-class Archived(msgspec.Struct, frozen=True, kw_only=True):
-    """A backup, as a restore needs it; `archive` is None until it was completed.
-
-    `copies`: store and prefix of each good copy in a further store.
-    """
-
-    status: str
-    proof: str
-    store_id: str
-    prefix: str | None
-    endpoint: str
-    server_id: UUID
-    archive: ArchiveFacts | None
-    deletion_wanted: bool = False
-    copies: list[tuple[str, str]] = []
-
-
 class State(Protocol):
     """Where the scheduler looks; every method raises UnavailableError while it cannot."""
 
@@ -97,6 +85,12 @@ class State(Protocol):
     async def run_limits(self) -> Mapping[UUID, int]:
         """How many runs each server allows at once."""
 
+    async def store_limits(self) -> Mapping[str, int]:
+        """How many runs each store allows at once; 0 is any number."""
+
+    async def is_paused(self) -> bool:
+        """Whether somebody paused the dispatch of runs."""
+
     async def request(self, seq: int) -> Request | None:
         """The request that stands at this sequence of the log."""
 
@@ -111,6 +105,15 @@ class State(Protocol):
 
     async def backup(self, backup_id: UUID) -> Archived | None:
         """The backup, if there ever was one."""
+
+    async def checks(self, backup_id: UUID) -> list[Check]:
+        """What a restore test of the backup asks: of the schedule that made it."""
+
+    async def chain(self, chain_id: UUID) -> Sequence[Archived]:
+        """Every completed backup of a chain, the newest first."""
+
+    async def newest_chain(self, database_id: UUID, store_id: str) -> Sequence[Archived]:
+        """The same of the chain to which the last completed backup in the store belongs."""
 
     async def need(
         self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
@@ -166,12 +169,28 @@ class ReadModelState:
     async def open_runs(self) -> list[Run]:
         # Verifications are storage's own: nobody dispatches them.
         mine = runs.c.status.in_(_OPEN) & (runs.c.kind != "verify")
-        query = select(*_OF_RUN).where(mine).order_by(runs.c.requested_seq)
+        made, read = backups.alias("made"), backups.alias("read")
+        query = (
+            select(*_OF_RUN, func.coalesce(made.c.store_id, read.c.store_id).label("store_id"))
+            .outerjoin(made, made.c.id == runs.c.object_id)
+            .outerjoin(restores, restores.c.id == runs.c.object_id)
+            .outerjoin(read, read.c.id == restores.c.backup_id)
+            .where(mine)
+            .order_by(runs.c.requested_seq)
+        )
         return [_run(row) for row in await self._read_model.rows(query)]
 
     async def run_limits(self) -> Mapping[UUID, int]:
         rows = await self._read_model.rows(select(servers.c.id, servers.c.run_limit))
         return {UUID(row.id): row.run_limit for row in rows}
+
+    async def store_limits(self) -> Mapping[str, int]:
+        rows = await self._read_model.rows(select(stores.c.id, stores.c.run_limit))
+        return {row.id: row.run_limit or 0 for row in rows}
+
+    async def is_paused(self) -> bool:
+        paused = select(dispatch.c.id).where(dispatch.c.paused)
+        return await self._row("paused", paused) is not None
 
     async def request(self, seq: int) -> Request | None:
         row = await self._event(seq)
@@ -192,19 +211,56 @@ class ReadModelState:
         return store_of(row) if row else None
 
     async def backup(self, backup_id: UUID) -> Archived | None:
+        found = await self._archived(backups.c.id == backup_id)
+        return found[0] if found else None
+
+    async def checks(self, backup_id: UUID) -> list[Check]:
         query = (
-            select(backups, backup_metadata.c.archive)
-            .outerjoin(backup_metadata, backup_metadata.c.backup_id == backups.c.id)
+            select(schedules.c.checks, backups.c.database_id)
+            .join(backups, backups.c.schedule_id == schedules.c.id)
             .where(backups.c.id == backup_id)
         )
         row = await self._read_model.one(query)
-        good = select(archives.c.store_id, archives.c.prefix).where(
-            archives.c.backup_id == backup_id,
+        found = msgspec.convert(row.checks, list[Check]) if row else []
+        return [
+            one
+            for one in found
+            if row and (not one.database_ids or str(row.database_id) in one.database_ids)
+        ]
+
+    async def chain(self, chain_id: UUID) -> Sequence[Archived]:
+        return await self._archived(backups.c.chain_id == chain_id)
+
+    async def newest_chain(self, database_id: UUID, store_id: str) -> Sequence[Archived]:
+        newest = (
+            select(backups.c.chain_id)
+            .where(
+                backups.c.database_id == database_id,
+                backups.c.store_id == store_id,
+                backups.c.status == "completed",
+            )
+            .order_by(backups.c.taken_at.desc())
+            .limit(1)
+        )
+        return await self._archived(backups.c.chain_id == newest.scalar_subquery())
+
+    async def _archived(self, which: ColumnElement[bool]) -> list[Archived]:
+        query = (
+            select(backups, backup_metadata.c.archive)
+            .outerjoin(backup_metadata, backup_metadata.c.backup_id == backups.c.id)
+            .where(which)
+            .order_by(backups.c.taken_at.desc())
+        )
+        rows = await self._read_model.rows(query)
+        good = select(archives.c.backup_id, archives.c.store_id, archives.c.prefix).where(
+            archives.c.backup_id.in_([row.id for row in rows]),
             archives.c.status == "stored",
             archives.c.proof != "corrupt",
         )
-        copies = await self._read_model.rows(good.order_by(archives.c.stored_at))
-        return _archived(row, copies) if row else None
+        copies: dict[UUID, list[Place]] = defaultdict(list)
+        for copy in await self._read_model.rows(good.order_by(archives.c.stored_at)):
+            copies[copy.backup_id].append((copy.store_id, copy.prefix))
+        return [_archived(row, copies[row.id]) for row in rows]
 
     async def platform(self) -> PlatformSetting | None:
         row = await self._row("platform", select(platform).where(platform.c.id == "self"))
@@ -233,8 +289,8 @@ class ReadModelState:
 
 def _run(row: Row[Any]) -> Run:
     # By place: a thousand open runs are read again at every look.
-    run_id, kind, object_id, server_id, pool, status, attempts, cancelled_at, seq, at = cast(
-        "tuple[Any, ...]", row
+    run_id, kind, object_id, server_id, pool, status, attempts, cancelled_at, seq, at, store_id = (
+        cast("tuple[Any, ...]", row)
     )
     return Run(
         run_id=run_id,
@@ -247,11 +303,13 @@ def _run(row: Row[Any]) -> Run:
         cancel_requested=cancelled_at is not None,
         requested_seq=seq,
         dispatched_at=at,
+        store_id=store_id,
     )
 
 
-def _archived(row: Row[Any], copies: Sequence[Row[Any]]) -> Archived:
+def _archived(row: Row[Any], copies: list[Place]) -> Archived:
     return Archived(
+        id=row.id,
         status=row.status,
         proof=row.proof,
         store_id=row.store_id,
@@ -259,6 +317,10 @@ def _archived(row: Row[Any], copies: Sequence[Row[Any]]) -> Archived:
         endpoint=row.endpoint,
         server_id=row.server_id,
         archive=msgspec.convert(row.archive, ArchiveFacts) if row.archive else None,
+        parent_id=row.parent_id,
+        chain_id=row.chain_id,
+        method=row.method,
         deletion_wanted=row.delete_requested_at is not None,
-        copies=[(copy.store_id, copy.prefix) for copy in copies],
+        copies=copies,
+        signed_by=row.signed_by,
     )

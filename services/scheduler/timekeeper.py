@@ -18,7 +18,13 @@ from shared.bus import Bus, Expect, WrongSequenceError
 from shared.bus.base import EVENTS
 from shared.errors import UnavailableError
 from shared.messages.base import consequence
-from shared.messages.facts import BackupRequested, ScheduleWarned, ServerDiscovered
+from shared.messages.facts import (
+    BackupRequested,
+    DispatchPaused,
+    DispatchResumed,
+    ScheduleWarned,
+    ServerDiscovered,
+)
 from shared.messages.settings import (
     BlackoutSetting,
     DatabaseSetting,
@@ -37,6 +43,7 @@ MAKING = (
     "cfg.database.>",
     "evt.server.discovered.*.>",
     "evt.backup.requested.*.>",
+    "evt.dispatch.*.*.>",
 )
 """What the timetable is made of; a first backup makes its database known."""
 
@@ -97,6 +104,9 @@ class Timekeeper:
                 self._changed.set()
             case BlackoutSetting():
                 table.put_blackout(message)
+                self._changed.set()
+            case DispatchPaused() | DispatchResumed():
+                table.put_pause(paused=isinstance(message, DispatchPaused))
                 self._changed.set()
             case ServerSetting():
                 table.put_host(UUID(message.key), host_of(message))
@@ -202,6 +212,7 @@ def requested(start: Start) -> BackupRequested:
         type_wanted=schedule.type_wanted,
         method=schedule.method,
         codec=schedule.codec,
+        chain_limit=schedule.chain_limit,
         schedule_id=schedule.key,
         slot=start.slot,
         further_store_ids=further,

@@ -88,6 +88,7 @@ class Timetable:
         self._slots: list[tuple[datetime, int, str]] = []
         self._starts: list[tuple[datetime, int, int, Start]] = []
         self._numbers = count(1)
+        self._paused = self._resumed = False
 
     def put_schedule(
         self,
@@ -138,6 +139,12 @@ class Timetable:
     def remove_blackout(self, key: str) -> None:
         self._blackouts.pop(key, None)
 
+    def put_pause(self, *, paused: bool) -> None:
+        """While paused nothing is due; afterwards each schedule's policy for missed slots says what
+        still is, also of what waited to start."""
+        self._resumed = (self._paused or self._resumed) and not paused
+        self._paused = paused
+
     def put_host(self, server_id: UUID, host: Host) -> None:
         self._hosts[server_id] = host
 
@@ -160,12 +167,18 @@ class Timetable:
 
     def next_at(self) -> datetime | None:
         """When something may be due next."""
+        if self._paused:
+            return None
         self._forget_old()
         heads = [heap[0][0] for heap in (self._slots, self._starts) if heap]
         return min(heads) if heads else None
 
     def due(self, now: datetime) -> tuple[list[Start], list[Warned]]:
         """What is to start at `now`, the earliest slot first, and what is newly wrong."""
+        if self._paused:
+            return [], []
+        if self._resumed:
+            self._drop_missed(now)
         warned: list[Warned] = []
         while self._slots and self._slots[0][0] <= now:
             _, generation, key = heapq.heappop(self._slots)
@@ -182,6 +195,25 @@ class Timetable:
             else:
                 starts.append(start)
         return sorted(starts, key=lambda start: start.slot), warned
+
+    def _drop_missed(self, now: datetime) -> None:
+        """Of what waited to start through a pause, keep what its policy would still run."""
+        self._resumed = False
+        waiting: dict[str, set[datetime]] = defaultdict(set)
+        for *_, start in self._starts:
+            waiting[start.schedule.key].add(start.slot)
+        due = {key: self._still_due(key, slots, now) for key, slots in waiting.items()}
+        self._starts = [one for one in self._starts if one[3].slot in due[one[3].schedule.key]]
+        heapq.heapify(self._starts)
+
+    def _still_due(self, key: str, waiting: set[datetime], now: datetime) -> set[datetime]:
+        plan = self._plans.get(key)
+        if plan is None:
+            return set()
+        within_s = plan.setting.missed_within_s
+        oldest = max(plan.since, now - max(GRACE, timedelta(seconds=within_s)) - MOMENT)
+        passed = waiting | set(between(plan.cron, plan.zone, oldest, now))
+        return {*still_due(sorted(passed), now, plan.missed, within_s)}
 
     def _matching(self, plan: Plan) -> list[tuple[DatabaseRef, str]]:
         """The databases of a schedule that can be reached, each once, with their pools."""

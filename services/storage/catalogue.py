@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, func, not_, or_, select
 
-from services.storage.copies import undo_is_over
+from services.storage.copies import is_unlocked, undo_is_over
 from services.storage.garbage import Attempt
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
@@ -80,7 +80,8 @@ class Catalogue(Protocol):
         """Readings that somebody asked for and that have not ended."""
 
     async def unwanted(self, store_id: str) -> list[UUID]:
-        """Backups that expired or that somebody wants deleted, and no restore reads."""
+        """Backups that expired or that somebody wants deleted, if no restore reads them and no
+        lock keeps them."""
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         """Attempts never cleared, or due for another look; living ones may be among them."""
@@ -156,7 +157,9 @@ class ReadModelCatalogue:
         return [Verification(run_id=row.id, backup_id=row.object_id) for row in rows]
 
     async def unwanted(self, store_id: str) -> list[UUID]:
-        unwanted = await self._backups(store_id, {"expired", "deleting"}, undo_is_over())
+        unwanted = await self._backups(
+            store_id, {"expired", "deleting"}, undo_is_over(), is_unlocked(backups)
+        )
         query = select(restores.c.backup_id).where(restores.c.status.in_(("requested", "running")))
         read = {row.backup_id for row in await self._read_model.rows(query)}
         return [backup_id for backup_id in unwanted if backup_id not in read]

@@ -11,16 +11,17 @@ import structlog
 from services.storage.catalogue import Catalogue
 from services.storage.copies import Copies
 from services.storage.deletion import clear, folder_of
+from services.storage.envelopes import Envelopes
 from services.storage.garbage import Attempt, is_due
 from services.storage.lane import each
 from services.storage.ledger import ACTOR, History, Ledger, following, is_proven
 from services.storage.opening import Desk
 from services.storage.scan import Findings, Listing, judged, listed
+from shared import trace
 from shared.bus import Bus
 from shared.bus.base import EVENTS
 from shared.messages.base import now
 from shared.messages.facts import (
-    BackupCompleted,
     BackupDeleted,
     BackupGarbageDeleted,
 )
@@ -42,9 +43,10 @@ class Cleaner:
         copies: Copies,
         ledger: Ledger,
         second_look: timedelta,
+        envelopes: Envelopes,
     ) -> None:
         self._bus, self._desk, self._catalogue, self._ledger = bus, desk, catalogue, ledger
-        self._copies, self._second_look = copies, second_look
+        self._copies, self._second_look, self._envelopes = copies, second_look, envelopes
 
     async def clean(self, seq: int) -> float | None:
         """Delete what is garbage or unwanted by `seq`, or due for another look.
@@ -68,6 +70,7 @@ class Cleaner:
                 findings = await self._judged(listing)
                 self._report(listing, findings)
                 await self._clear_all(store, findings.garbage)
+                await self._envelopes.compare(store, listing.several)
 
     async def _garbage(self) -> list[Attempt]:
         at = now()
@@ -98,8 +101,10 @@ class Cleaner:
             history = await self._ledger.history(backup_id)
             if not is_proven(history, audited):
                 waiting = True
-            elif await self._ledger.begin_deletion(backup_id, history):
-                await self._delete(store, backup_id, history)
+                return
+            with trace.continued(history.carried(history.wish), lambda: "delete"):
+                if await self._ledger.begin_deletion(backup_id, history):
+                    await self._delete(store, backup_id, history)
 
         await each(await self._catalogue.unwanted(self._desk.store_id), delete)
         return AGAIN_S if waiting else None
@@ -108,7 +113,7 @@ class Cleaner:
         wish = history.wish
         if wish is None or history.has(BackupDeleted):
             return
-        freed, completed = 0, history.last(BackupCompleted)
+        freed, completed = 0, history.archived
         if completed is not None:
             folder = folder_of(backup_id, completed.attempt, completed.prefix)
             freed = await clear(store, folder, completed.archive.objects)

@@ -14,7 +14,8 @@ from services.storage.deletion import clear
 from services.storage.lane import each
 from services.storage.ledger import ACTOR, Ledger, is_proven
 from services.storage.opening import Desk, Stores
-from services.storage.replication import replicate
+from services.storage.replication import Replica, replicate
+from shared import trace
 from shared.bus import Bus, Delivery, Expect, WrongSequenceError
 from shared.errors import PlatformError
 from shared.messages.base import consequence, now
@@ -82,14 +83,24 @@ class Copier:
             backup_id=backup_id,
             store_id=self._desk.store_id,
         )
-        with suppress(WrongSequenceError):  # asked for before
+        history = await self._ledger.history(backup_id)
+        with (
+            trace.continued(history.carried(history.archived), lambda: "ask for a copy"),
+            suppress(WrongSequenceError),  # asked for before
+        ):
             appended = await self._bus.append(asked, expect=Expect(0))
             await self._catalogue.at_least(appended.seq)
 
     async def _make(self, target: Store, copy: Copy) -> None:
+        said = await self._said(copy.archive_id)
+        with trace.continued(said.headers, lambda: "copy"):
+            await self._make_it(target, copy)
+
+    async def _make_it(self, target: Store, copy: Copy) -> None:
         began = time.monotonic()
         try:
-            count = await self._replicated(target, copy)
+            replica = await self._replicated(target, copy)
+            until = await target.lock(copy.folder)
         except PlatformError as error:
             if error.retryable and _is_young(copy.requested_at):
                 raise
@@ -102,11 +113,13 @@ class Copier:
                 copy.archive_id,
                 copy.backup_id,
                 prefix=copy.folder,
-                stored_bytes=count,
+                stored_bytes=replica.bytes,
                 seconds=round(time.monotonic() - began, 3),
+                locked_until=until,
+                recipients=[*replica.recipients],
             )
 
-    async def _replicated(self, target: Store, copy: Copy) -> int:
+    async def _replicated(self, target: Store, copy: Copy) -> Replica:
         problem: PlatformError = NoSourceError("no store holds the backup whole any more")
         for source_id in copy.sources:
             source = await self._stores.open(source_id)
@@ -131,17 +144,18 @@ class Copier:
                 return
             if copy.wish and not await self._ledger.begin_deletion(copy.backup_id, history):
                 return
-            freed = await clear(store, copy.folder)
-            await self._desk.still_there(store)
-            await self._say(ArchiveDeleted, copy.archive_id, copy.backup_id, freed_bytes=freed)
+            said = history.carried(history.wish) or (await self._said(copy.archive_id)).headers
+            with trace.continued(said, lambda: "delete a copy"):
+                freed = await clear(store, copy.folder)
+                await self._desk.still_there(store)
+                await self._say(ArchiveDeleted, copy.archive_id, copy.backup_id, freed_bytes=freed)
 
         await each(await self._copies.unwanted(self._desk.store_id), remove)
         return AGAIN_S if waiting else None
 
     async def _say(self, kind: type[Kind], about: UUID, backup_id: UUID, **values: Any) -> None:
         """Say what became of the copy, unless something else was said of it meanwhile."""
-        subject = f"evt.archive.*.core.{about}"
-        last = max(await self._bus.last_of(subject), key=_place)
+        subject, last = f"evt.archive.*.core.{about}", await self._said(about)
         fact = kind(
             id=consequence(last.message.id, kind.__name__),
             actor=ACTOR,
@@ -154,6 +168,10 @@ class Copier:
         with suppress(WrongSequenceError):
             appended = await self._bus.append(fact, expect=Expect(last.seq, subject))
             await self._catalogue.at_least(appended.seq)
+
+    async def _said(self, about: UUID) -> Delivery:
+        """What was said last of the copy."""
+        return max(await self._bus.last_of(f"evt.archive.*.core.{about}"), key=_place)
 
 
 def _place(delivery: Delivery) -> int:

@@ -8,11 +8,18 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select
 
 from shared.messages.base import now
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import COPIED, archives, backup_metadata, backups, restores
+from shared.readmodel.tables import (
+    COPIED,
+    archives,
+    backup_attempts,
+    backup_metadata,
+    backups,
+    restores,
+)
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +59,7 @@ class Copies(Protocol):
         """Copies that expired, or whose backup somebody wants deleted, and no restore reads."""
 
     async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
-        """Those of the backups that have, or may have, a copy in this store."""
+        """Those of the backups that have, or may have, a copy in this store, or moved here."""
 
 
 class ReadModelCopies:
@@ -125,6 +132,7 @@ class ReadModelCopies:
                     undo_is_over(),
                 ),
             ),
+            is_unlocked(archives),
             ~reading.exists(),
         )
         return [
@@ -138,15 +146,27 @@ class ReadModelCopies:
         ]
 
     async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
-        query = select(archives.c.backup_id).where(
+        copied = select(archives.c.backup_id).where(
             archives.c.store_id == store_id, archives.c.backup_id.in_(backup_ids)
         )
-        return {row.backup_id for row in await self._read_model.rows(query)}
+        attempted = select(backup_attempts.c.backup_id).where(
+            backup_attempts.c.backup_id == backups.c.id, backup_attempts.c.store_id == store_id
+        )
+        moved = select(backups.c.id).where(
+            backups.c.store_id == store_id, backups.c.id.in_(backup_ids), ~attempted.exists()
+        )
+        rows = await self._read_model.rows(copied.union_all(moved))
+        return {row.backup_id for row in rows}
 
 
 def undo_is_over() -> ColumnElement[bool]:
     """The condition for backups whose deletion waits no longer for somebody to take it back."""
     return or_(backups.c.delete_after.is_(None), backups.c.delete_after <= now())
+
+
+def is_unlocked(table: Table) -> ColumnElement[bool]:
+    """The condition for what its store lets be deleted; what is locked just waits."""
+    return or_(table.c.locked_until.is_(None), table.c.locked_until <= now())
 
 
 def _joined() -> Select[Any]:

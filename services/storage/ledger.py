@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -13,27 +14,43 @@ from services.storage.catalogue import Catalogue
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.messages.base import consequence, now
 from shared.messages.facts import (
+    BackupCompleted,
+    BackupCorrupted,
     BackupDeleted,
     BackupDeleteRequested,
     BackupDeletionBegun,
     BackupExpired,
+    BackupImported,
 )
 from shared.messages.facts.backups import BackupFact
+from shared.messages.values import Problem
 from shared.retention.deletion import Wish, is_begun, is_over, wish_in
 from shared.retention.holds import holding, holds_in
 
 ACTOR = "service:storage"
 
 Kind = TypeVar("Kind", bound=BackupFact)
+Archived: TypeAlias = BackupCompleted | BackupImported
+"""By which a backup stands in its store: both name its attempt, folder and objects."""
 
 
 class History(msgspec.Struct, frozen=True):
     """The last fact of each kind about a backup, with its place in the log."""
 
     facts: list[tuple[int, BackupFact]]
+    headers: dict[UUID, Mapping[str, str]] = {}
+
+    def carried(self, fact: BackupFact | None) -> Mapping[str, str]:
+        """The headers of the message of `fact`: what follows from it goes on with its trace."""
+        return self.headers.get(fact.id, {}) if fact else {}
 
     def last(self, kind: type[Kind]) -> Kind | None:
         return next((fact for _, fact in reversed(self.facts) if isinstance(fact, kind)), None)
+
+    @property
+    def archived(self) -> Archived | None:
+        """The fact by which it stands in its store, if it does."""
+        return self.last(BackupCompleted) or self.last(BackupImported)
 
     def seq_of(self, kind: type[BackupFact]) -> int:
         """The place of the last fact of the kind; 0 when there is none."""
@@ -52,6 +69,12 @@ class History(msgspec.Struct, frozen=True):
         """Why it is to go, if it is."""
         return wish_in(self.facts)
 
+    @property
+    def deep_problem(self) -> Problem | None:
+        """Why it is corrupt though its stored bytes are as they were written; None elsewhere."""
+        found = self.last(BackupCorrupted)
+        return found.problem if found is not None and found.deep else None
+
     def is_held(self, at: datetime) -> bool:
         """Whether a hold lies on the backup: then nothing of it may be deleted, in any store."""
         return bool(holding(holds_in(self.facts), at))
@@ -65,8 +88,11 @@ class Ledger:
 
     async def history(self, backup_id: UUID) -> History:
         last = await self._bus.last_of(f"evt.backup.*.*.{backup_id}")
-        told = [(delivery.seq, delivery.message) for delivery in last]
-        return History([(seq, fact) for seq, fact in told if isinstance(fact, BackupFact)])
+        told = [(delivery, delivery.message) for delivery in last]
+        facts: list[tuple[int, BackupFact]] = [
+            (one.seq, fact) for one, fact in told if isinstance(fact, BackupFact)
+        ]
+        return History(facts, {fact.id: one.headers for one, fact in told})
 
     async def say(self, fact: BackupFact, expect: Expect | None = None) -> None:
         """Append, and wait until it is projected: what was done is not to be found as work."""

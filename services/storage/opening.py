@@ -15,6 +15,8 @@ from shared.keys.plugins import open_config
 from shared.keys.vault import Vault
 from shared.messages.settings import StoreSetting
 from shared.stores import Store, open_store
+from shared.stores.paced import paced
+from shared.stores.reach import require_permitted
 
 LEASE_TTL_S = 5.0
 
@@ -32,8 +34,8 @@ class Stores(Protocol):
 class SealedStores:
     """Stores from the log; secrets are opened by the vault, in memory only."""
 
-    def __init__(self, bus: Bus, vault: Vault) -> None:
-        self._bus, self._vault = bus, vault
+    def __init__(self, bus: Bus, vault: Vault, *, allow_loopback: bool = False) -> None:
+        self._bus, self._vault, self._allow_loopback = bus, vault, allow_loopback
 
     async def open(self, store_id: str) -> Store | None:
         subject = f"cfg.store.{store_id}"
@@ -42,7 +44,9 @@ class SealedStores:
         if not isinstance(setting, StoreSetting):
             return None
         config = await open_config(self._vault, subject, "store", setting.store)
-        return open_store(msgspec.json.encode(config))
+        store = open_store(msgspec.json.encode(config))
+        await require_permitted(store, allow_loopback=self._allow_loopback)
+        return paced(store, setting.pace)
 
 
 class Desk:

@@ -11,18 +11,19 @@ from uuid import UUID
 from services.storage.catalogue import Catalogue, Verification
 from services.storage.deletion import folder_of
 from services.storage.lane import each
-from services.storage.ledger import ACTOR, History, Ledger, following
+from services.storage.ledger import ACTOR, Archived, History, Ledger, following
 from services.storage.opening import Desk
 from services.storage.verification import read_again
+from shared import trace
 from shared.archive.errors import ArchiveError
 from shared.bus import Expect
 from shared.errors import PlatformError
 from shared.messages.base import consequence
 from shared.messages.facts import (
-    BackupCompleted,
     BackupCorrupted,
     BackupVerified,
     BackupVerifyFailed,
+    BackupVerifyRequested,
 )
 from shared.messages.facts.backups import BackupFact
 from shared.messages.values import Problem
@@ -60,7 +61,12 @@ class Prover:
     async def _answer(self, store: Store | None, asked: Verification) -> None:
         """Read for somebody who waits: the run ends, whatever can be found out."""
         history = await self._ledger.history(asked.backup_id)
-        completed = history.last(BackupCompleted)
+        wish = history.last(BackupVerifyRequested)
+        with trace.continued(history.carried(wish), lambda: "verify"):
+            await self._answer_one(store, asked, history)
+
+    async def _answer_one(self, store: Store | None, asked: Verification, history: History) -> None:
+        completed = history.archived
         try:
             if store is None or completed is None or history.unwanted:
                 raise NothingToReadError("the backup does not stand in its store any more")
@@ -78,7 +84,11 @@ class Prover:
             )
 
     async def _read(
-        self, store: Store, completed: BackupCompleted, history: History, run_id: UUID
+        self,
+        store: Store,
+        completed: Archived,
+        history: History,
+        run_id: UUID,
     ) -> None:
         folder = folder_of(completed.backup_id, completed.attempt, completed.prefix)
         about: dict[str, Any] = {
@@ -97,7 +107,10 @@ class Prover:
             fact: BackupFact = BackupCorrupted(**about, problem=problem)
         else:
             seconds = round(time.monotonic() - began, 3)
-            fact = BackupVerified(**about, bytes_read=count, seconds=seconds)
+            if deep := history.deep_problem:
+                fact = BackupCorrupted(**about, problem=deep, deep=True)
+            else:
+                fact = BackupVerified(**about, bytes_read=count, seconds=seconds)
         await self._ledger.say(fact, Expect(history.seq_of(type(fact))))
 
     async def heal(self, seq: int) -> None:
@@ -114,10 +127,16 @@ class Prover:
 
     async def _prove(self, store: Store, backup_id: UUID) -> None:
         history = await self._ledger.history(backup_id)
-        completed = history.last(BackupCompleted)
+        completed = history.archived
         if completed is None or history.has(BackupVerified) or history.unwanted:
             return
-        folder = folder_of(backup_id, completed.attempt, completed.prefix)
+        if history.deep_problem is not None:
+            return  # its hashes were never wrong
+        with trace.continued(history.carried(completed), lambda: "read again"):
+            await self._read_again(store, completed)
+
+    async def _read_again(self, store: Store, completed: Archived) -> None:
+        folder = folder_of(completed.backup_id, completed.attempt, completed.prefix)
         started = time.monotonic()
         try:
             count = await read_again(store, folder, completed.archive.manifest_sha256)
@@ -126,11 +145,11 @@ class Prover:
             await self._say_corrupted(completed, error)
         else:
             seconds = round(time.monotonic() - started, 3)
-            await self._ledger.say_once(
-                following(BackupVerified, completed, "verified", bytes_read=count, seconds=seconds)
-            )
+            until = await store.lock(folder)
+            told = {"bytes_read": count, "seconds": seconds, "locked_until": until}
+            await self._ledger.say_once(following(BackupVerified, completed, "verified", **told))
 
-    async def _say_corrupted(self, completed: BackupCompleted, error: ArchiveError) -> None:
+    async def _say_corrupted(self, completed: Archived, error: ArchiveError) -> None:
         if (await self._ledger.history(completed.backup_id)).unwanted:
             return  # what is missing was deleted while it was read
         problem = Problem(code=error.code, cause=error.cause, fix=error.fix)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from services.storage.verification import manifest_of, read_again
-from shared.archive.errors import ArchiveError, TruncatedError
+from shared.archive.envelope import Envelope
+from shared.archive.envelopes import newest_envelope, old_envelopes
+from shared.archive.errors import ArchiveError
 from shared.archive.manifest import ObjectRecord
 from shared.archive.objects import read_small, verified
 from shared.stores.base import ObjectExistsError, Store
 
 
-async def replicate(source: Store, target: Store, folder: str, manifest_sha256: str) -> int:
-    """Copy the archive at `folder`, the manifest last, and read it back; returns its bytes.
+class Replica(NamedTuple):
+    """A copy: its bytes, and the ids of the keys that its envelope is sealed to."""
+
+    bytes: int
+    recipients: tuple[str, ...]
+
+
+async def replicate(source: Store, target: Store, folder: str, manifest_sha256: str) -> Replica:
+    """Copy the archive at `folder`, the manifest last, and read it back.
 
     What an earlier try left is taken over when it is right. A few MiB in memory at a time. Raises
     an ArchiveError when the source is damaged, a StoreError when a store cannot.
@@ -20,10 +30,13 @@ async def replicate(source: Store, target: Store, folder: str, manifest_sha256: 
     manifest, body = await manifest_of(source, folder, manifest_sha256)
     for record in body.objects:
         await _object(source, target, folder, record)
-    newest = await _newest_envelope(source, folder)
-    await _small(target, newest, await read_small(source, newest))
+    name, envelope = await newest_envelope(source, folder)
+    await _small(target, f"{folder}/{name}", envelope)
+    for older in await old_envelopes(target, folder):  # of an earlier try
+        await target.delete(older)
     await _small(target, f"{folder}/manifest", manifest)
-    return await read_again(target, folder, manifest_sha256)
+    count = await read_again(target, folder, manifest_sha256)
+    return Replica(count, Envelope.decode(envelope).recipients)
 
 
 async def _object(source: Store, target: Store, folder: str, record: ObjectRecord) -> None:
@@ -43,18 +56,6 @@ async def _is_right(store: Store, folder: str, record: ObjectRecord) -> bool:
     except ArchiveError:
         return False
     return True
-
-
-async def _newest_envelope(store: Store, folder: str) -> str:
-    found: dict[int, str] = {}
-    async for info in store.list(folder):
-        name = info.key.removeprefix(f"{folder}/")
-        number = name.removeprefix("envelope.")
-        if name != number and number.isdecimal():
-            found[int(number)] = info.key
-    if not found:
-        raise TruncatedError("the archive has no `envelope`")
-    return found[max(found)]
 
 
 async def _small(store: Store, key: str, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 from uuid import UUID
@@ -13,15 +14,18 @@ from shared.stores.base import Store
 
 Folder: TypeAlias = tuple[UUID, int]
 
+_ENVELOPE = re.compile(r"/envelope\.([1-9][0-9]{0,8})$", re.ASCII)
 MARKERS = "holdfast-store"
 """The folder of the objects by which a store is known again."""
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempts' folders that hold objects, and the objects that are in none."""
+    """The attempts' folders that hold objects, those with several envelopes among them, and the
+    objects that are in none."""
 
     folders: frozenset[Folder]
     strangers: int
+    several: frozenset[Folder] = frozenset()
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,14 +38,24 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 async def listed(store: Store) -> Listing:
     """Every folder in the store; memory grows with the attempts there, not with their bytes."""
     folders: set[Folder] = set()
+    sealed: set[Folder] = set()
+    several: set[Folder] = set()
     strangers = 0
     async for info in store.list(""):
         folder = parsed(info.key)
         if folder is not None:
             folders.add(folder)
+            if envelope_number(info.key):
+                (several if folder in sealed else sealed).add(folder)
         elif not info.key.startswith(f"{MARKERS}/"):
             strangers += 1
-    return Listing(folders=frozenset(folders), strangers=strangers)
+    return Listing(folders=frozenset(folders), strangers=strangers, several=frozenset(several))
+
+
+def envelope_number(key: str) -> int:
+    """The number of the envelope that an object's key names; 0 for any other object."""
+    match = _ENVELOPE.search(key)
+    return int(match.group(1)) if match else 0
 
 
 def parsed(key: str) -> Folder | None:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 from services.storage.catalogue import Catalogue
 from services.storage.cleaner import Cleaner
 from services.storage.copier import Copier
 from services.storage.copies import Copies
+from services.storage.envelopes import Envelopes
 from services.storage.gauge import Gauge
+from services.storage.kept import KeptArchives
 from services.storage.lane import Lane
 from services.storage.ledger import Ledger
+from services.storage.mover import Mover
 from services.storage.opening import Desk, Stores
 from services.storage.prover import Prover
+from services.storage.scrubber import Scrubber
 from services.storage.settings import Settings
 from services.storage.testing import Tester
+from services.storage.tiers import Tiers
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
 from shared.errors import PlatformError
-from shared.messages.facts import BackupAttempted, BackupRequested
+from shared.messages.facts import (
+    ArchiveRewrapped,
+    BackupAttempted,
+    BackupImported,
+    BackupMoved,
+    BackupRequested,
+    BackupRewrapped,
+)
 from shared.messages.facts.archives import ArchiveFact
 from shared.messages.facts.backups import BackupFact
 from shared.messages.settings import StoreSetting
+from shared.pace import pace_of
 from shared.plugins import announce
 from shared.stores import AnyStore
 
@@ -36,8 +50,16 @@ FACTS = (
     "evt.backup.released.*.>",
     "evt.backup.verify_requested.*.>",
     "evt.backup.deleted.*.>",
+    "evt.backup.moved.*.>",
+    "evt.backup.rewrapped.*.>",
+    "evt.backup.imported.*.>",
 )
-COPIES = ("evt.archive.requested.*.>", "evt.archive.expired.*.>", "evt.archive.replicated.*.>")
+COPIES = (
+    "evt.archive.requested.*.>",
+    "evt.archive.expired.*.>",
+    "evt.archive.replicated.*.>",
+    "evt.archive.rewrapped.*.>",
+)
 STORES = ("cfg.store.>",)
 
 
@@ -55,12 +77,15 @@ class Storage:
         stores: Stores,
         settings: Settings,
         *,
+        kept: KeptArchives,
+        tiers: Tiers,
         replica: str,
     ) -> None:
         self._bus, self._catalogue, self._stores, self._replica = bus, catalogue, stores, replica
-        self._copies = copies
+        self._copies, self._kept, self._tiers = copies, kept, tiers
         self._settings, self._ledger = settings, Ledger(bus, catalogue)
         self._lanes: dict[str, list[Lane]] = {}
+        self._envelopes: dict[str, Envelopes] = {}
 
     async def listen(self) -> None:
         """Announce the stores, then work on the state there is and on every fact after it."""
@@ -88,6 +113,8 @@ class Storage:
             return
         for store_id in store_ids:
             self._open_lanes(group, store_id)
+        if isinstance(delivery.message, BackupRewrapped | ArchiveRewrapped):
+            self._envelopes[delivery.message.store_id].hear(delivery.message)
         self._wake(delivery.seq, *store_ids)
 
     async def _stores_of(self, delivery: Delivery) -> list[str]:
@@ -95,15 +122,24 @@ class Storage:
         message = delivery.message
         if isinstance(message, StoreSetting):
             return [message.key]
-        if isinstance(message, BackupAttempted | ArchiveFact):
+        if isinstance(message, BackupAttempted | BackupImported | BackupRewrapped | ArchiveFact):
             return [message.store_id]
+        if isinstance(message, BackupMoved):
+            return [message.from_store_id, message.to_store_id]
         if not isinstance(message, BackupFact):
             return []
         requests = await self._bus.last_of(f"evt.backup.requested.*.{message.backup_id}")
         request = requests[-1].message if requests else None
         if not isinstance(request, BackupRequested):
-            return []
-        return [request.store_id, *request.further_store_ids]
+            return await self._imported_into(message.backup_id)
+        moves = await self._bus.last_of(f"evt.backup.moved.*.{message.backup_id}")
+        moved = [one.message.to_store_id for one in moves if isinstance(one.message, BackupMoved)]
+        return [request.store_id, *request.further_store_ids, *moved]
+
+    async def _imported_into(self, backup_id: UUID) -> list[str]:
+        found = await self._bus.last_of(f"evt.backup.imported.*.{backup_id}")
+        facts = [one.message for one in found]
+        return [fact.store_id for fact in facts if isinstance(fact, BackupImported)]
 
     def _wake(self, seq: int, *store_ids: str) -> None:
         for store_id in store_ids:
@@ -116,20 +152,36 @@ class Storage:
         desk = Desk(self._bus, self._stores, self._catalogue.standing, store_id, self._replica)
         prover = Prover(desk, self._catalogue, self._ledger)
         second_look = timedelta(seconds=self._settings.second_look_s)
-        cleaner = Cleaner(self._bus, desk, self._catalogue, self._copies, self._ledger, second_look)
+        envelopes = self._envelopes[store_id] = Envelopes(self._bus, desk)
+        cleaner = Cleaner(
+            *(self._bus, desk, self._catalogue, self._copies, self._ledger, second_look, envelopes)
+        )
         copier = Copier(self._bus, desk, self._stores, self._catalogue, self._copies, self._ledger)
         gauge = Gauge(self._bus, self._catalogue, store_id)
+        scrubber = Scrubber(
+            self._bus,
+            desk,
+            self._catalogue,
+            self._kept,
+            self._ledger,
+            timedelta(seconds=self._settings.scrub_cycle_s),
+            pace_of(self._settings.scrub_bytes_per_s),
+        )
+        mover = Mover(self._bus, self._catalogue, self._tiers, self._ledger, store_id)
         every_s, scan_every_s = self._settings.look_every_s, self._settings.scan_every_s
         woken = [
             Lane(f"prove {store_id}", prover.prove, every_s=every_s),
             Lane(f"clean {store_id}", cleaner.clean, every_s=every_s),
             Lane(f"copy {store_id}", copier.keep, every_s=every_s),
+            Lane(f"tidy {store_id}", envelopes.tidy, every_s=every_s),
             Lane(f"gauge {store_id}", gauge.look, every_s=every_s),
         ]
         self._lanes[store_id] = woken
         seldom = [
             Lane(f"scan {store_id}", cleaner.scan, every_s=scan_every_s),
             Lane(f"heal {store_id}", prover.heal, every_s=scan_every_s),
+            Lane(f"scrub {store_id}", scrubber.scrub, every_s=every_s),
+            Lane(f"move {store_id}", mover.move, every_s=every_s),
         ]
         for lane in [*woken, *seldom]:
             group.create_task(lane.run())

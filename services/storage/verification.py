@@ -10,10 +10,11 @@ import msgspec
 from shared.archive.errors import ArchiveError, ObjectChangedError, TruncatedError
 from shared.archive.manifest import Body, Manifest
 from shared.archive.objects import read_small, verified
+from shared.pace import UNPACED, Pace
 from shared.stores.base import ObjectDamagedError, ObjectNotFoundError, Store
 
 
-async def read_again(store: Store, folder: str, manifest_sha256: str) -> int:
+async def read_again(store: Store, folder: str, manifest_sha256: str, pace: Pace = UNPACED) -> int:
     """Read all of the archive, a few MiB in memory at a time; returns the bytes read.
 
     The manifest's hash stands in the log, so no key and no signature is needed. Raises an
@@ -22,7 +23,7 @@ async def read_again(store: Store, folder: str, manifest_sha256: str) -> int:
     try:
         manifest, body = await manifest_of(store, folder, manifest_sha256)
         await _require_envelope(store, folder)
-        return len(manifest) + await _read_objects(store, folder, body)
+        return len(manifest) + await _read_objects(store, folder, body, pace)
     except ObjectDamagedError as error:
         raise ObjectChangedError("the store itself says that an object is damaged") from error
 
@@ -50,13 +51,14 @@ async def _require_envelope(store: Store, folder: str) -> None:
     raise TruncatedError("the archive has no `envelope`")
 
 
-async def _read_objects(store: Store, folder: str, body: Body) -> int:
+async def _read_objects(store: Store, folder: str, body: Body, pace: Pace) -> int:
     total = 0
     for record in body.objects:
         try:
             async with aclosing(verified(store, folder, record)) as pieces:
                 async for piece in pieces:
                     total += len(piece)
+                    await pace.take(len(piece))
         except ObjectNotFoundError as error:
             raise TruncatedError(f"`{record.name}` is missing") from error
     return total

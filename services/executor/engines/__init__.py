@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from services.executor.engines.postgresql import Postgresql
+from services.executor.engines.redis import Redis
 
-AnyEngine: TypeAlias = Postgresql
+AnyEngine: TypeAlias = Postgresql | Redis

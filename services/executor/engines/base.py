@@ -16,6 +16,7 @@ from shared.errors import PlatformError
 from shared.messages.values import TableContent
 
 Bytes: TypeAlias = AsyncIterator[bytes]
+ANSWER_CHARS = 200
 
 
 class EngineError(PlatformError):
@@ -146,6 +147,12 @@ class ContentDiffersError(EngineError):
     default_fix = "verify the backup, and look for something that writes into new databases"
 
 
+class CheckRefusedError(EngineError):
+    """The engine cannot ask what a check wants to know."""
+
+    code = "restore.check_refused"
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A database on a server; `size_bytes` is None where the user may not know."""
 
@@ -154,8 +161,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DumpFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when a dump has begun. `estimated_bytes`: the size of the raw dump, roughly."""
+    """What is known when a dump has begun. `estimated_bytes`: the size of the raw dump, roughly.
 
+    `identity` is what tells this server from any other (a system identifier, a server's uuid), as
+    far as the user may know it.
+    """
+
+    identity: str = ""
     tool: str
     tool_version: str
     server_version: str
@@ -199,6 +211,17 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     tables: list[TableContent]
 
 
+class Questions(Protocol):
+    """Queries to a restored database, one at a time."""
+
+    async def ask(self, query: str, within_s: float) -> list[str | None]:
+        """The first column of the first two rows, as text, each cut to `ANSWER_CHARS`.
+
+        Nothing can be written. Raises an EngineError when the query fails or takes longer.
+        """
+        ...
+
+
 class Engine(Protocol):
     """One kind of database server. A frozen tagged struct: its fields are the configuration.
 
@@ -227,6 +250,16 @@ class Engine(Protocol):
         A target that this very restore finished before is checked again and returned; any other
         existing database is a `TargetExistsError`. On any error or cancellation nothing stays.
         """
+        ...
+
+    def throw_away(self, at: Session, server_version: str) -> AbstractAsyncContextManager[Engine]:
+        """An empty instance of this major version on the session's machine, reachable from there
+        alone; at the end of the block nothing of it is left. Raises ToolMissingError without one.
+        """
+        ...
+
+    def questions(self, at: Session, database: str) -> AbstractAsyncContextManager[Questions]:
+        """Ask a database of a throw-away instance, as somebody who can only read."""
         ...
 
     async def undo_restore(self, at: Session, target: Target) -> Restored | None:

@@ -36,12 +36,16 @@ class ToolNotStartedError(RunnerError):
 class Workplace(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker gives to every runner: from its own settings, never from an order.
 
-    `folder`: private (0700) parent of the sessions' folders, best in memory. `tool_folders`:
-    where to look for tools before anywhere else.
+    `folder`: private (0700) parent of the sessions' folders, best in memory. `test_folder`: the
+    same on a disk, for the throw-away instances of restore tests. `tool_folders`: where to look
+    for tools before anywhere else. `allow_loopback`: whether the worker's own machine may be a
+    database server or a store, as where everything runs on one.
     """
 
     folder: Path
+    test_folder: Path = Path()
     tool_folders: tuple[Path, ...] = ()
+    allow_loopback: bool = False
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,8 +117,18 @@ class Session(Protocol):
         """
         ...
 
-    def reach(self, host: str, port: int) -> AbstractAsyncContextManager[tuple[str, int]]:
-        """An address under which the executor itself reaches what the tool calls `host:port`."""
+    def reach(self, host: str, port: int) -> AbstractAsyncContextManager[tuple[list[str], int]]:
+        """Addresses under which the executor itself reaches what the tool calls `host:port`.
+
+        Raises AddressForbiddenError or NameUnknownError.
+        """
+        ...
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """The IP addresses that a tool is to connect to instead of asking for the name again.
+
+        Raises as `reach` does.
+        """
         ...
 
 

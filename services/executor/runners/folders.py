@@ -22,6 +22,11 @@ def default_folder() -> Path:
     return parent / f"holdfast-{os.getuid()}"
 
 
+def default_test_folder() -> Path:
+    """Where throw-away instances live unless told otherwise: on a disk, for they may be large."""
+    return Path(tempfile.gettempdir()) / f"holdfast-tests-{os.getuid()}"
+
+
 def prepare(folder: Path) -> None:
     """Make the parent folder; raises PermissionError when somebody else could look inside."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ from services.executor.runners.base import (
 )
 from services.executor.runners.lines import Lines
 from services.executor.runners.pipes import PIECE_BYTES, ReadingEnd, WritingEnd, widen
+from shared.addresses import reachable
 from shared.ending import in_time
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -83,8 +84,14 @@ class LocalSession:
             await tool.close()
 
     @asynccontextmanager
-    async def reach(self, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
-        yield host, port
+    async def reach(self, host: str, port: int) -> AsyncIterator[tuple[list[str], int]]:
+        yield await self.addresses(host, port), port
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        found = await reachable(
+            host, port, allow_private=True, allow_loopback=self._workplace.allow_loopback
+        )
+        return [address for _, address in found]
 
     def _environment(self, additions: Mapping[str, str]) -> dict[str, str]:
         home = str(self._folder)
@@ -111,6 +118,7 @@ class LocalProcess:
     ) -> None:
         self._process, self._out, self._err = process, out, err
         self._lines = Lines(ERRORS_TAIL_BYTES, on_line)
+        self._broken: Exception | None = None
         self._reading = asyncio.create_task(self._read_errors())
         self._feeding = asyncio.create_task(self._feed(*feed)) if feed else None
 
@@ -158,6 +166,8 @@ class LocalProcess:
         if not well and not self._feeding.done():
             self._feeding.cancel()
         await asyncio.wait({self._feeding})
+        if self._broken is not None:
+            raise self._broken
         if not self._feeding.cancelled():
             self._feeding.result()
 
@@ -168,7 +178,8 @@ class LocalProcess:
                     await end.write(piece)
                 except BrokenPipeError:
                     end.close()  # enough for the tool; but whether stdin ends well counts still
-        except Exception:
+        except Exception as error:
+            self._broken = error  # before the tool ends by it, and its end is asked for the cause
             await self.kill()
             raise
         finally:

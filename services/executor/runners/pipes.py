@@ -20,6 +20,8 @@ PIECE_BYTES = 1 << 20
 # this moment fills no more than the pipe.
 _WORTH_READING = 256 << 10
 _FILL_S = 0.001
+# The same the other way: a full pipe has room again after each few KiB that a tool takes.
+_DRAIN_S = 0.001
 
 
 def widen(descriptor: int) -> None:
@@ -77,6 +79,8 @@ class WritingEnd:
             await _ready(self._descriptor, reading=False)
             with suppress(BlockingIOError):
                 left = left[os.write(self._descriptor, left) :]
+            if left:
+                await asyncio.sleep(_DRAIN_S)
 
     def close(self) -> None:
         """Say that this is the end."""

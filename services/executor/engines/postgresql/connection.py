@@ -12,6 +12,7 @@ from services.executor.engines.base import EngineError, TlsError, UnreachableErr
 from services.executor.engines.postgresql.problems import named_errors
 from services.executor.engines.postgresql.quoting import password_line
 from services.executor.runners.base import Session
+from shared.addresses import NameUnknownError
 
 CONNECT_TIMEOUT_S = 10
 _CLOSE_TIMEOUT_S = 2.0
@@ -74,6 +75,11 @@ class Connection:
         with named_errors():
             return [dict(row) for row in await self._driver.fetch(statement, *values)]
 
+    async def driver_rows(self, statement: str) -> list[Any]:
+        """As `rows`, but with the driver's own errors: a query of somebody who wants to know."""
+        found: list[Any] = await self._driver.fetch(statement)
+        return found
+
     async def row(self, statement: str, *values: object) -> dict[str, Any] | None:
         """The first row, or None."""
         rows = await self.rows(statement, *values)
@@ -89,21 +95,18 @@ async def connected(login: Login, at: Session, database: str) -> AsyncIterator[C
     """A connection of the driver, closed at the end whatever it is doing then."""
     import asyncpg
 
-    async with at.reach(login.host, login.port) as (host, port):
-        try:
-            with named_errors():
-                driver = await asyncpg.connect(
-                    host=host,
-                    port=port,
-                    user=login.user,
-                    password=login.password,
-                    database=database,
-                    ssl=_trust(login),
-                    timeout=CONNECT_TIMEOUT_S,
-                    statement_cache_size=0,
-                )
-        except ValueError as error:  # the resolver's, for what is no host's name
-            raise UnreachableError("no host can have this name") from error
+    async with _reached(login, at) as (addresses, port):
+        with named_errors():
+            driver = await asyncpg.connect(
+                host=addresses,
+                port=port,
+                user=login.user,
+                password=login.password,
+                database=database,
+                ssl=_trust(login),
+                timeout=CONNECT_TIMEOUT_S,
+                statement_cache_size=0,
+            )
         try:
             connection = Connection(driver)
             await _configure(connection)
@@ -114,10 +117,24 @@ async def connected(login: Login, at: Session, database: str) -> AsyncIterator[C
             driver.terminate()
 
 
+@asynccontextmanager
+async def _reached(login: Login, at: Session) -> AsyncIterator[tuple[list[str], int]]:
+    try:
+        async with at.reach(login.host, login.port) as place:
+            yield place
+    except NameUnknownError as error:
+        raise UnreachableError(error.cause) from error
+
+
 async def tool_environment(login: Login, at: Session, database: str) -> dict[str, str]:
-    """What libpq needs to connect; the password stands in a private file of the session."""
+    """What libpq needs to connect; the password stands in a private file of the session.
+
+    The certificate is compared with the name, but no name is resolved again.
+    """
+    addresses = await at.addresses(login.host, login.port)
     variables = {
-        "PGHOST": login.host,
+        "PGHOST": ",".join([login.host] * len(addresses)),
+        "PGHOSTADDR": ",".join(addresses),
         "PGPORT": str(login.port),
         "PGUSER": login.user,
         "PGDATABASE": database,  # taken literally, unlike a database named on the command line
@@ -138,9 +155,28 @@ def _trust(login: Login) -> ssl.SSLContext | bool:
     if login.tls == "off":
         return False
     try:
-        return ssl.create_default_context(cadata=login.ca_certificate or None)
+        return _Named.of(login.host, login.ca_certificate)
     except (ssl.SSLError, ValueError) as error:
         raise TlsError("the certificate of the authority cannot be read") from error
+
+
+class _Named(ssl.SSLContext):
+    """Compares the certificate with a server's name, though the connection goes to its address."""
+
+    name = ""
+
+    @classmethod
+    def of(cls, name: str, authorities: str) -> _Named:
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context.name = name
+        if authorities:
+            context.load_verify_locations(cadata=authorities)
+        else:
+            context.load_default_certs()
+        return context
+
+    def wrap_bio(self, *ends: Any, **told: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*ends, **{**told, "server_hostname": self.name})
 
 
 def _authorities(login: Login) -> bytes:

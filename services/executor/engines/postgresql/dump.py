@@ -9,7 +9,12 @@ from datetime import datetime
 
 import msgspec
 
-from services.executor.engines.base import Bytes, ConnectionLostError, DumpFacts
+from services.executor.engines.base import (
+    Bytes,
+    ConnectionLostError,
+    DumpFacts,
+    EngineError,
+)
 from services.executor.engines.postgresql import tools
 from services.executor.engines.postgresql.connection import (
     Connection,
@@ -84,6 +89,7 @@ async def dumping(
     """Begin. The connection holds the snapshot that `pg_dump` and the counting share."""
     async with connected(login, at, database_name(database)) as connection:
         tool = await tools.find(at, "pg_dump", connection.major, tls=login.tls != "off")
+        identity = await _identity(connection)
         await connection.execute("begin isolation level repeatable read read only")
         (row,) = await connection.rows(_MOMENT)
         moment = _Moment(**row)
@@ -92,7 +98,7 @@ async def dumping(
         async with at.start(argv, env=env, on_line=on_line) as process:
             counting = asyncio.create_task(content(connection, check))
             try:
-                yield PostgresqlDump(_facts(moment, tool), process, connection, counting)
+                yield PostgresqlDump(_facts(moment, tool, identity), process, connection, counting)
             finally:
                 await ended(counting)  # what counts was raised by the dump's own `ended`
 
@@ -108,8 +114,20 @@ def _argv(tool: str, snapshot: str) -> list[str]:
     ]
 
 
-def _facts(moment: _Moment, tool: tools.Tool) -> DumpFacts:
+async def _identity(connection: Connection) -> str:
+    """The cluster's system identifier; nothing where the user may not know it."""
+    try:
+        row = await connection.row("select system_identifier::text as id from pg_control_system()")
+    except EngineError:
+        if connection.lost:
+            raise
+        return ""
+    return str(row["id"]) if row else ""
+
+
+def _facts(moment: _Moment, tool: tools.Tool, identity: str) -> DumpFacts:
     return DumpFacts(
+        identity=identity,
         tool="pg_dump",
         tool_version=tool.version,
         server_version=moment.version,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Literal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from services.executor.engines.base import Bytes, Dump, Found, Restored, Target
+from services.executor.engines.base import Bytes, Dump, Engine, Found, Questions, Restored, Target
 from services.executor.engines.postgresql.connection import connected
 from services.executor.engines.postgresql.content import ContentCheck
 from services.executor.engines.postgresql.dump import dumping
+from services.executor.engines.postgresql.questions import asking
 from services.executor.engines.postgresql.restore import Options, Restore
+from services.executor.engines.postgresql.throw_away import HOST, USER, instance
 from services.executor.runners.base import OnLine, Session
 
 _DATABASES = """
@@ -36,6 +39,8 @@ class Postgresql(
     forbid_unknown_fields=True,
 ):
     """A PostgreSQL server, reached over the network. TLS is verified unless it is turned off."""
+
+    label: ClassVar[str] = "PostgreSQL"
 
     host: Annotated[str, Meta(title="Host", pattern=r"^[A-Za-z0-9:][A-Za-z0-9._:-]*$(?!\n)")]
     port: Annotated[int, Meta(title="Port", ge=1, le=65535)] = 5432
@@ -76,6 +81,25 @@ class Postgresql(
         self, at: Session, target: Target, source: Bytes, *, on_line: OnLine | None = None
     ) -> Restored:
         return await self._restore(at, target).run(source, on_line)
+
+    @asynccontextmanager
+    async def throw_away(self, at: Session, server_version: str) -> AsyncIterator[Engine]:
+        """It has no roles but its own, so owners and grants are left out."""
+        async with instance(at, server_version) as made:
+            yield msgspec.structs.replace(
+                self,
+                host=HOST,
+                port=made.port,
+                user=USER,
+                password=made.password,
+                tls="off",
+                maintenance_database="postgres",
+                keep_owners=False,
+                analyze_after_restore=False,
+            )
+
+    def questions(self, at: Session, database: str) -> AbstractAsyncContextManager[Questions]:
+        return asking(self, at, database)
 
     async def undo_restore(self, at: Session, target: Target) -> Restored | None:
         return await self._restore(at, target).undo()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -35,6 +35,7 @@ from services.executor.engines.postgresql.quoting import (
 )
 from services.executor.engines.postgresql.toc import Origin, read_origin
 from services.executor.runners.base import OnLine, Session
+from shared.ending import ended
 from shared.messages.values import TableContent
 
 # Somebody's monitoring may look into the new database at the moment it gets its name.
@@ -143,18 +144,33 @@ class Restore:
         async with self._at.start(argv, env=env, stdin=source.pieces(), on_line=on_line) as process:
             async for _ in process.output():
                 pass
-            ended = await process.exited()
-        if not ended.well:
-            raise of_tool("pg_restore", ended)
+            end = await process.exited()
+        if not end.well:
+            raise of_tool("pg_restore", end)
 
     async def _check(self, database: str) -> list[TableContent]:
         expected: Sequence[TableContent] = self._target.tables
-        async with connected(self._login, self._at, database) as connection:
-            found = await content(connection, check_of(expected))
+        async with self._analyzing(database), connected(self._login, self._at, database) as own:
+            found = await content(own, check_of(expected))
             require_same(expected, found)
-            if self._options.analyze and database == self._working:
-                await connection.execute("analyze")
         return found
+
+    @asynccontextmanager
+    async def _analyzing(self, database: str) -> AsyncIterator[None]:
+        """The planner's statistics are gathered while the block runs, and are there after it."""
+        if not self._options.analyze or database != self._working:
+            yield
+            return
+        gathering = asyncio.create_task(self._analyze())
+        try:
+            yield
+            await gathering
+        finally:
+            await ended(gathering)
+
+    async def _analyze(self) -> None:
+        async with connected(self._login, self._at, self._working) as connection:
+            await connection.execute("analyze")
 
     async def _reveal(self, raw_bytes: int) -> None:
         """Mark, then name: whoever sees the target sees all of it, and whose work it is."""
