@@ -12,7 +12,7 @@ from services.auditor.service import Auditor
 from services.auditor.settings import Settings
 from shared.bus import Bus
 from shared.bus.connection import BusSettings
-from shared.keys.reading import read_signing_key
+from shared.keys.audit import read_audit_key
 from shared.readmodel.migrations import migrate
 from shared.serving import replica_name, serve
 from shared.settings import load
@@ -21,7 +21,7 @@ from shared.settings import load
 async def work(bus: Bus) -> None:
     """Bring Postgres to this version, then wait for the lead."""
     settings = load(Settings, os.environ)
-    key = read_signing_key(Path(settings.audit_key_file))
+    key = read_audit_key(Path(settings.audit_key_file))
     await migrate(settings.database_url, reader=settings.reader_role)
     async with line(load(BusSettings, os.environ)) as own:
         await Auditor(bus, own, settings, key, name=replica_name()).work()

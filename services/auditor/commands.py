@@ -30,7 +30,7 @@ from shared.bus.connection import BusSettings
 from shared.bus.errors import BusRefusedError
 from shared.bus.jetstream import connect
 from shared.errors import PlatformError
-from shared.keys.reading import read_signing_key
+from shared.keys.audit import read_audit_key
 from shared.readmodel.migrations import migrate
 from shared.settings import load
 
@@ -76,13 +76,13 @@ async def _run(wanted: argparse.Namespace) -> tuple[dict[str, Any], int]:
         if wanted.command == "guard":
             return await _guard(bus, History(connection), everything=wanted.all)
         if wanted.command == "rebuild":
-            await forget(bus, connection, read_signing_key(Path(settings.audit_key_file)))
+            await forget(bus, connection, read_audit_key(Path(settings.audit_key_file)).succession)
             return {"ok": True}, 0
         cause = await _cause(bus, History(connection), wanted.folder)
         if cause is None:
             return {"ok": True, "cause": "nothing is damaged"}, 0
         own = await stack.enter_async_context(line(bus_settings))
-        key = read_signing_key(Path(settings.audit_key_file))
+        key = read_audit_key(Path(settings.audit_key_file)).signing
         shop = Workshop(bus, own, connection, key, wanted.folder)
         return _done(await repair(shop, cause=cause))
 

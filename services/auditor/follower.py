@@ -24,10 +24,16 @@ class Follower:
     """`hear` is told of every batch after its commit, in order."""
 
     def __init__(
-        self, bus: Bus, writer: Writer, guard: Guard, hear: Sequence[Hear], *, audit_key: bytes
+        self,
+        bus: Bus,
+        writer: Writer,
+        guard: Guard,
+        hear: Sequence[Hear],
+        *,
+        audit_keys: Sequence[bytes],
     ) -> None:
         self._bus, self._writer, self._guard, self._hear = bus, writer, guard, hear
-        self._audit_key = audit_key
+        self._audit_keys = audit_keys
 
     async def work(self) -> None:
         """Project for ever; what was read before a doubt and not committed is read again."""
@@ -44,7 +50,7 @@ class Follower:
 
     async def _read(self, queue: asyncio.Queue[Record]) -> None:
         async for delivery in self._bus.follow(EVENTS, after_seq=self._writer.seq):
-            await queue.put(recorded(delivery, self._audit_key))
+            await queue.put(recorded(delivery, self._audit_keys))
 
     async def _write(self, queue: asyncio.Queue[Record]) -> None:
         while True:

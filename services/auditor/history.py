@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 
 from services.auditor.ledger import stored_event
-from services.auditor.writer import LOST
+from services.auditor.writer import told_when_lost
 from shared.audit.leaf import Event
-from shared.errors import UnavailableError
 
 PAGE = 1000
 
@@ -54,8 +53,6 @@ class History:
         return bool(await self._rows("SELECT FROM event_log WHERE event_id = $1 LIMIT 1", event_id))
 
     async def _rows(self, query: str, *values: Any) -> list[Any]:
-        try:
+        with told_when_lost():
             async with self._turn:
                 return list(await self._connection.fetch(query, *values))
-        except LOST as error:
-            raise UnavailableError("the connection to Postgres was lost") from error

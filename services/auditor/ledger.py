@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -48,14 +48,14 @@ class Record(msgspec.Struct, frozen=True):
         return (*place, *map(_column, said), self.text, self.leaf_hash)
 
 
-def recorded(delivery: Delivery, audit_key: bytes) -> Record:
+def recorded(delivery: Delivery, audit_keys: Sequence[bytes]) -> Record:
     """What `delivery` becomes; never raises, whatever its bytes are.
 
-    `audit_key`: the public key that proves the time of an event that a repair stored again.
+    `audit_keys`: the public keys that prove the time of an event that a repair stored again.
     """
     event = Event(
         seq=delivery.seq,
-        at=first_stored_at(delivery, hash_of(delivery), audit_key)
+        at=first_stored_at(delivery, hash_of(delivery), audit_keys)
         if STORED_AT in delivery.headers
         else delivery.at,
         subject=delivery.subject,

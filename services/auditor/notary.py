@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from services.auditor.ledger import Record
 from services.auditor.writer import Writer, store_checkpoint
-from shared.archive.keys import SigningKey
-from shared.audit.note import Checkpoint, origin_of, sign, timestamp
+from shared.audit.note import Checkpoint, sign, timestamp
+from shared.keys.audit import AuditKey
 from shared.messages.base import now
 
 SOON_S = 5.0
@@ -42,9 +42,7 @@ def is_urgent(records: Sequence[Record]) -> bool:
 class Notary:
     """Signs at once what is urgent, soon what is new, and every `every_s` in any case."""
 
-    def __init__(
-        self, writer: Writer, key: SigningKey, publish: Publish, *, every_s: float
-    ) -> None:
+    def __init__(self, writer: Writer, key: AuditKey, publish: Publish, *, every_s: float) -> None:
         self._writer, self._key, self._publish = writer, key, publish
         self._every_s = every_s
         self._urgent, self._new = asyncio.Event(), asyncio.Event()
@@ -71,7 +69,7 @@ class Notary:
         tree, at = self._writer.tree, now()
         if not tree.size:
             return
-        checkpoint = Checkpoint(origin_of(self._key.public), tree.size, tree.root(), timestamp(at))
-        note = sign(checkpoint, self._key)
+        checkpoint = Checkpoint(self._key.succession.origin, tree.size, tree.root(), timestamp(at))
+        note = sign(checkpoint, self._key.signing)
         await store_checkpoint(self._writer, tree.size, checkpoint.root, note, at)
         await self._publish(note)

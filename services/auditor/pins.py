@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 
 from services.auditor.ledger import Record
-from services.auditor.writer import Writer
-from shared.archive.keys import SigningKey
+from services.auditor.writer import Writer, told_when_lost
 from shared.audit.merkle import Tree
-from shared.audit.note import Checkpoint, NoteError, open_note, origin_of
+from shared.audit.note import Checkpoint, NoteError
+from shared.audit.succession import Succession
 from shared.bus import Bus
 from shared.bus.base import AUDIT_CKPT
 from shared.errors import PlatformError
@@ -37,24 +37,28 @@ class AuditDivergedError(PlatformError):
     default_fix = "Postgres was changed or set back: run `holdfast rebuild --from-stream`"
 
 
-async def check_key(connection: Any, key: SigningKey) -> None:
-    """Refuse a key that is neither the log's nor its checkpoints'. Raises AuditKeyError."""
-    pinned = await connection.fetchval(
-        "SELECT setting ->> 'audit_public_key' FROM platform WHERE id = 'self'"
-    )
-    note = await connection.fetchval(
-        "SELECT note FROM audit_checkpoints ORDER BY size DESC LIMIT 1"
-    )
-    if pinned is not None and pinned != key.public.hex():
+async def check_key(connection: Any, succession: Succession) -> None:
+    """Refuse a key that is neither the log's nor its checkpoints', nor was handed the log over to.
+
+    Raises AuditKeyError, and UnavailableError while Postgres is away.
+    """
+    with told_when_lost():
+        pinned = await connection.fetchval(
+            "SELECT setting ->> 'audit_public_key' FROM platform WHERE id = 'self'"
+        )
+        note = await connection.fetchval(
+            "SELECT note FROM audit_checkpoints ORDER BY size DESC LIMIT 1"
+        )
+    if pinned is not None and bytes.fromhex(pinned) not in succession.keys:
         raise AuditKeyError("this is not the audit key that the platform was set up with")
     if note is not None:
-        opened(note, key)
+        opened(note, succession)
 
 
-def opened(note: str, key: SigningKey) -> Checkpoint:
+def opened(note: str, succession: Succession) -> Checkpoint:
     """The checkpoint in a note of ours; raises AuditKeyError for anybody else's."""
     try:
-        return open_note(note, origin_of(key.public), key.public)
+        return succession.open(note)
     except NoteError as error:
         raise AuditKeyError("the last checkpoint was signed with another audit key") from error
 
@@ -65,8 +69,8 @@ class Anchor:
     A fresh Postgres gets there while it is filled from the stream; until then nothing is signed.
     """
 
-    def __init__(self, bus: Bus, writer: Writer, key: SigningKey) -> None:
-        self._bus, self._writer, self._key = bus, writer, key
+    def __init__(self, bus: Bus, writer: Writer, succession: Succession) -> None:
+        self._bus, self._writer, self._succession = bus, writer, succession
         self._grown = asyncio.Event()
 
     async def wrote(self, _records: Sequence[Record]) -> None:
@@ -74,7 +78,7 @@ class Anchor:
 
     async def last(self) -> Checkpoint | None:
         """As `last_sent`."""
-        return await last_sent(self._bus, self._key)
+        return await last_sent(self._bus, self._succession)
 
     async def reached(self, anchor: Checkpoint) -> None:
         """Wait until the tree is as large as `anchor`, then compare; raises AuditDivergedError."""
@@ -84,7 +88,7 @@ class Anchor:
         await check_history(self._writer, anchor)
 
 
-async def last_sent(bus: Bus, key: SigningKey) -> Checkpoint | None:
+async def last_sent(bus: Bus, succession: Succession) -> Checkpoint | None:
     """What was sent out last; None when nothing was, or it cannot be read any more."""
     state = await bus.state(AUDIT_CKPT)
     if not state.messages:
@@ -92,7 +96,7 @@ async def last_sent(bus: Bus, key: SigningKey) -> Checkpoint | None:
     try:
         async with asyncio.timeout(PATIENCE_S):
             async for delivery in bus.follow(AUDIT_CKPT, after_seq=state.last_seq - 1):
-                return opened(delivery.data.decode(errors="replace"), key)
+                return opened(delivery.data.decode(errors="replace"), succession)
     except TimeoutError:
         _log.error("last_checkpoint_unreadable")
     return None

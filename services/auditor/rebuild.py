@@ -14,9 +14,9 @@ from services.auditor.pins import last_sent, opened
 from services.auditor.projecting import projected
 from services.auditor.soundness import check_event_log
 from services.auditor.writer import LEADER, PROJECTION
-from shared.archive.keys import SigningKey
 from shared.audit.merkle import Tree
 from shared.audit.note import Checkpoint
+from shared.audit.succession import Succession
 from shared.bus import Bus
 from shared.bus.base import EVENTS
 from shared.readmodel import tables
@@ -62,14 +62,14 @@ async def rebuild(connection: Any) -> Rebuilt:
     return Rebuilt(events=last, root=tree.root().hex())
 
 
-async def forget(bus: Bus, connection: Any, key: SigningKey) -> None:
+async def forget(bus: Bus, connection: Any, succession: Succession) -> None:
     """Empty everything that the stream can fill again; the auditor then starts at event 1.
 
     Raises StreamDamagedError, and nothing changes, unless the whole stream can be read, holds all
-    that would be forgotten, and leads to the last checkpoint signed with `key`; AuditKeyError when
-    that was signed with another.
+    that would be forgotten, and leads to the last signed checkpoint; AuditKeyError when none of
+    `succession` signed that.
     """
-    await _prove(bus, connection, key)
+    await _prove(bus, connection, succession)
     async with connection.transaction():
         tail = await History(connection).tail()
         if (fault := fault_of(await bus.state(EVENTS), tail)) is not None:
@@ -85,9 +85,9 @@ async def forget(bus: Bus, connection: Any, key: SigningKey) -> None:
         await connection.execute("UPDATE checkpoints SET seq = seq + 1 WHERE name = $1", LEADER)
 
 
-async def _prove(bus: Bus, connection: Any, key: SigningKey) -> None:
+async def _prove(bus: Bus, connection: Any, succession: Succession) -> None:
     """Read the whole stream: this may be the only good copy of the log, or no good one at all."""
-    signed = await _last_signed(bus, connection, key)
+    signed = await _last_signed(bus, connection, succession)
     last = (await bus.state(EVENTS)).last_seq
     if signed is None or last < signed.size:
         raise StreamDamagedError("no signed checkpoint proves that the stream is whole")
@@ -97,19 +97,19 @@ async def _prove(bus: Bus, connection: Any, key: SigningKey) -> None:
             delivery = await reading.next(seq)
             if delivery.seq != seq:
                 raise StreamDamagedError(f"event {seq} is missing: {delivery.seq} came instead")
-            tree.append(recorded(delivery, key.public).leaf_hash)
+            tree.append(recorded(delivery, succession.keys).leaf_hash)
             if seq == signed.size:
                 root = tree.root()
     if root != signed.root:
         raise StreamDamagedError(f"the first {signed.size} events are not those that were signed")
 
 
-async def _last_signed(bus: Bus, connection: Any, key: SigningKey) -> Checkpoint | None:
+async def _last_signed(bus: Bus, connection: Any, succession: Succession) -> Checkpoint | None:
     """The last checkpoint that was sent out, or else the last one that Postgres keeps."""
-    sent = await last_sent(bus, key)
+    sent = await last_sent(bus, succession)
     if sent is not None:
         return sent
     note = await connection.fetchval(
         "SELECT note FROM audit_checkpoints ORDER BY size DESC LIMIT 1"
     )
-    return opened(note, key) if note is not None else None
+    return opened(note, succession) if note is not None else None

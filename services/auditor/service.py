@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
+from services.auditor.clock_watch import ClockWatch
 from services.auditor.floors import Floors
 from services.auditor.follower import Follower
 from services.auditor.guard import Guard
@@ -20,12 +21,12 @@ from services.auditor.notary import Notary
 from services.auditor.pins import Anchor, check_key
 from services.auditor.settings import Settings
 from services.auditor.writer import Writer, connected
-from shared.archive.keys import SigningKey
 from shared.bus import Bus
 from shared.bus.base import AUDIT_CKPT
 from shared.bus.gate import GUARD, Guarded
 from shared.bus.lease import apart, led
 from shared.errors import UnavailableError
+from shared.keys.audit import AuditKey
 
 LEASE = "auditor"
 CHECKPOINTS = "ckpt.audit"
@@ -39,7 +40,7 @@ class Auditor:
     """One active by lease; a standby waits in `work` until the lease is free."""
 
     def __init__(
-        self, bus: Bus, line: Line, settings: Settings, key: SigningKey, *, name: str
+        self, bus: Bus, line: Line, settings: Settings, key: AuditKey, *, name: str
     ) -> None:
         self._bus, self._line, self._settings, self._key = bus, line, settings, key
         self._name = name
@@ -74,7 +75,7 @@ class Auditor:
         async with AsyncExitStack() as stack:
             writing = await stack.enter_async_context(connected(url))
             reading = await stack.enter_async_context(connected(url))
-            await check_key(reading, self._key)
+            await check_key(reading, self._key.succession)
             await self._audit(await Writer.take_over(writing), History(reading))
 
     async def _audit(self, writer: Writer, history: History) -> None:
@@ -85,18 +86,19 @@ class Auditor:
             check_every_s=settings.check_every_s,
             scrub_every_s=settings.scrub_every_s,
         )
-        anchor = Anchor(self._bus, writer, self._key)
+        anchor = Anchor(self._bus, writer, self._key.succession)
         mirror = KeyMirror(self._bus, writer, guard)
         notary = Notary(writer, self._key, self._publish, every_s=settings.checkpoint_every_s)
-        hear = [mirror.wrote, anchor.wrote, notary.wrote]
-        follower = Follower(self._bus, writer, guard, hear, audit_key=self._key.public)
+        watch = ClockWatch(self._bus)
+        hear = [mirror.wrote, anchor.wrote, notary.wrote, watch.wrote]
+        follower = Follower(self._bus, writer, guard, hear, audit_keys=self._key.succession.keys)
         last = await anchor.last()
         if last is not None and writer.seq >= last.size:
             await anchor.reached(last)
         self._guard = guard
         with self._line.when_cut(guard.doubt):
             async with asyncio.TaskGroup() as group:
-                for part in (guard, follower, mirror, Floors(self._line, writer, guard)):
+                for part in (guard, follower, mirror, watch, Floors(self._line, writer, guard)):
                     group.create_task(part.work())
                 if last is not None:
                     await anchor.reached(last)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from shared.archive.keys import SigningKey
@@ -27,7 +27,7 @@ def stamped(event: Event, key: SigningKey) -> dict[str, str]:
     return {**event.headers, STORED_AT: at, PROOF: proof}
 
 
-def first_stored_at(delivery: Delivery, digest: bytes, public: bytes) -> datetime:
+def first_stored_at(delivery: Delivery, digest: bytes, keys: Sequence[bytes]) -> datetime:
     """The proven time of the first storing, else the stream's own time."""
     headers: Mapping[str, str] = delivery.headers
     at, proof = headers.get(STORED_AT), headers.get(PROOF)
@@ -39,7 +39,8 @@ def first_stored_at(delivery: Delivery, digest: bytes, public: bytes) -> datetim
     except (ValueError, binascii.Error):
         return delivery.at
     statement = _statement(delivery.seq, at, digest)
-    return stored_at if is_signed(public, signature, statement) else delivery.at
+    proven = any(is_signed(key, signature, statement) for key in keys)
+    return stored_at if proven else delivery.at
 
 
 def _statement(seq: int, at: str, digest: bytes) -> bytes:

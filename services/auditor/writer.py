@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,7 @@ LOST = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,  # the server's goodbye was read, the end of the stream not yet
     OSError,
 )
 """What a connection raises when Postgres goes away."""
@@ -45,6 +46,15 @@ class LogGapError(PlatformError):
 
     code = "log.gap"
     default_fix = "run `holdfast repair`"
+
+
+@contextmanager
+def told_when_lost() -> Iterator[None]:
+    """Inside the block, a connection that breaks raises UnavailableError."""
+    try:
+        yield
+    except LOST as error:
+        raise UnavailableError("the connection to Postgres was lost") from error
 
 
 @asynccontextmanager
@@ -78,7 +88,12 @@ class Writer:
 
     @classmethod
     async def take_over(cls, connection: Any) -> Writer:
-        """Begin a new epoch at the position that the last one reached."""
+        """Begin a new epoch at the position that the last one reached. Raises UnavailableError."""
+        with told_when_lost():
+            return cls(connection, *await cls._next_epoch(connection))
+
+    @staticmethod
+    async def _next_epoch(connection: Any) -> tuple[int, Tree]:
         async with connection.transaction():
             epoch = await connection.fetchval(
                 "INSERT INTO checkpoints (name, seq, at) VALUES ($1, 1, $2) "
@@ -93,12 +108,12 @@ class Writer:
             row = await connection.fetchrow(
                 "SELECT seq, edge FROM checkpoints WHERE name = $1 FOR UPDATE", PROJECTION
             )
-        return cls(connection, epoch, Tree(row["seq"], row["edge"]))
+        return epoch, Tree(row["seq"], row["edge"])
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
         """A transaction of the current leader; one at a time. Raises UnavailableError, too."""
-        try:
+        with told_when_lost():
             async with self._turn, self._connection.transaction():
                 epoch = await self._connection.fetchval(
                     "SELECT seq FROM checkpoints WHERE name = $1 FOR SHARE", LEADER
@@ -106,8 +121,6 @@ class Writer:
                 if epoch != self._epoch:
                     raise FencedError("another auditor took over")
                 yield self._connection
-        except LOST as error:
-            raise UnavailableError("the connection to Postgres was lost") from error
 
     async def write(self, records: Sequence[Record]) -> None:
         """Commit the next events; all of them, or none when it raises.

@@ -5,48 +5,49 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
+import msgspec
 import structlog
 from cryptography.fernet import Fernet
+from uuid_utils.compat import uuid7
 
-from services.launcher.installation import NATS_USERS, SERVICES, Installation
+from services.launcher.audit_key import rotate_audit_key, say_audit_key
+from services.launcher.identity import said_identity
+from services.launcher.installation import NATS_USERS, SERVICES
+from services.launcher.running import Running
 from services.launcher.subscribers import Subscribers
 from services.launcher.wishes import Outcome, Wish, Wishes
-from shared.bus import Bus, Expect
+from shared.archive.keys import RecipientKey
+from shared.bus import Bus, Expect, WrongSequenceError
 from shared.bus.connection import Connection
 from shared.bus.jetstream import connect
 from shared.bus.outside import is_answered, make_consumers
 from shared.errors import PlatformError, UnavailableError
 from shared.keys.bucket import BusKeys
+from shared.keys.reading import adopted_beside, read_key_encryption_keys
 from shared.keys.secret_keys import succeeded
 from shared.keys.vault import SealedValueError, Vault, encryption_keys
 from shared.keys.writing import replace
 from shared.messages.base import now
-from shared.messages.facts import KeyRotated, SubscriberAdded, SubscriberRemoved
+from shared.messages.facts import (
+    KeyAdopted,
+    KeyRetired,
+    KeyRewrapped,
+    KeyRotated,
+    SubscriberAdded,
+    SubscriberRemoved,
+)
 
 ACTOR = "service:launcher"
 LOOK_EVERY_S = 0.5
 RELOADS = 5
+RETIRE_EVERY_S = 5.0
 
 _log = structlog.get_logger()
-
-
-class Running(Protocol):
-    """What a change needs of the running platform."""
-
-    @property
-    def installation(self) -> Installation: ...
-
-    def paused(self, services: Sequence[str]) -> AbstractAsyncContextManager[None]:
-        """Stop these services in order for the block, then start them and wait until ready."""
-        ...
-
-    async def configure_nats(self) -> None:
-        """Give nats-server the users and passwords of the key folder as it is now."""
-        ...
 
 
 class Changes:
@@ -59,9 +60,15 @@ class Changes:
     async def work(self) -> None:
         """For ever. What was changed while nothing ran is made known first."""
         await self._attempt(self._introduce_subscribers)
+        retire_at, told = 0.0, False
         while True:
+            if time.monotonic() >= retire_at:
+                await self._attempt(self.retire_keys)
+                retire_at = time.monotonic() + RETIRE_EVERY_S
             for wish in self._wishes.open():
                 self._wishes.end(wish, await self._attempt(lambda: self._fulfil(wish)))  # noqa: B023
+            if not told:
+                told = not (await self._attempt(lambda: say_audit_key(self._platform))).cause
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _attempt(self, change: Callable[[], Awaitable[None]]) -> Outcome:
@@ -83,6 +90,13 @@ class Changes:
                 await self._rotate_jwt()
             case "nats":
                 await self._rotate_nats()
+            case "master":
+                await self._rotate_master()
+            case "audit":
+                await rotate_audit_key(self._platform, wish.id)
+            case "adopt":
+                await self._use_adopted()
+                return
             case "subscribers":
                 await self._platform.configure_nats()
                 await self._introduce_subscribers()
@@ -121,6 +135,54 @@ class Changes:
             for user in NATS_USERS:
                 replace(passwords.file(f"nats-{user}"), secrets.token_urlsafe(24).encode())
             await self._platform.configure_nats()
+
+    async def _rotate_master(self) -> None:
+        """A new key in front, for new archives; the scheduler seals the others to it meanwhile.
+
+        The file comes first, so that nothing is ever sealed to a key that nobody keeps.
+        """
+        path = self._platform.installation.keys.kek
+        async with self._bus() as bus:
+            setting, seq = await said_identity(bus)
+            keys = read_key_encryption_keys(path)
+            if setting.platform_recipient == keys[0].public.text():  # else half of it was done
+                keys = (RecipientKey.generate(), *keys)
+                async with self._platform.paused(self._told("KEK_FILE")):
+                    _write_keys(path, keys)
+            told = msgspec.structs.replace(
+                setting, id=uuid7(), at=now(), platform_recipient=keys[0].public.text()
+            )
+            await bus.append(told, expect=Expect(seq))
+
+    async def _use_adopted(self) -> None:
+        """Let the scheduler open archives with the keys of other installations in the folder."""
+        kek = self._platform.installation.keys.kek
+        async with self._bus() as bus:
+            for key in adopted_beside(kek):
+                with suppress(WrongSequenceError):  # adopted before
+                    fact = KeyAdopted(actor=ACTOR, key_id=key.public.id)
+                    await bus.append(fact, expect=Expect(0))
+        async with self._platform.paused(self._told("KEK_FILE")):
+            pass
+
+    async def retire_keys(self) -> None:
+        """Remove the keys that no archive needs any more: it was said, then it is done."""
+        path = self._platform.installation.keys.kek
+        newest, *older = read_key_encryption_keys(path)
+        if not older:
+            return
+        async with self._bus() as bus:
+            said = await bus.last_of("evt.key.rewrapped.core.master")
+            fact = said[-1].message if said else None
+            if not isinstance(fact, KeyRewrapped) or fact.newest != newest.public.id:
+                return
+            for key in older:
+                with suppress(WrongSequenceError):  # said before an interruption
+                    await bus.append(
+                        KeyRetired(actor=ACTOR, key_id=key.public.id), expect=Expect(0)
+                    )
+        async with self._platform.paused(self._told("KEK_FILE")):
+            _write_keys(path, (newest,))
 
     def _told(self, variable: str) -> list[str]:
         """The services that are given a file by this variable."""
@@ -161,6 +223,10 @@ class Changes:
         settings = self._platform.installation.bus_settings()
         async with connect(settings, source="launcher") as bus:
             yield bus
+
+
+def _write_keys(path: Path, keys: Sequence[RecipientKey]) -> None:
+    replace(path, ",".join(key.printed() for key in keys).encode())
 
 
 async def _log_subscribers(bus: Bus, there: set[str]) -> None:

@@ -45,6 +45,11 @@ class DataDirectory:
         """What the launcher keeps from start to start, such as ports."""
         return self.root / "state"
 
+    @property
+    def sample_data(self) -> Path:
+        """A file that is there when everything in this installation is made up."""
+        return self.state / "sample_data"
+
     def log(self, name: str) -> Path:
         return self.root / "logs" / f"{name}.log"
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import msgspec
 
+from shared.audit.note import NoteError
+from shared.audit.succession import Succession
 from shared.bus import Bus, Expect
 from shared.bus.bootstrap import bootstrap
 from shared.bus.jetstream import BusSettings, connect
+from shared.errors import UnavailableError
 from shared.messages.settings import PlatformSetting
 from shared.settings import ConfigurationError
 
@@ -30,7 +33,7 @@ async def prepare_nats(bus_settings: BusSettings, settings: BootstrapSettings) -
 async def introduce(bus: Bus, identity: PlatformSetting) -> bool:
     """Say `identity` where none was said yet; raises ConfigurationError for another one's log."""
     for said in await bus.last_of(identity.subject):
-        _compare(said.message, identity)
+        require_same_log(said.message, identity)
         return False
     await bus.append(identity, expect=Expect(0))
     return True
@@ -44,10 +47,28 @@ def read_identity(path: Path) -> PlatformSetting:
         raise ConfigurationError(f"{path.name} is not the identity of a platform") from error
 
 
-def _compare(said: object, identity: PlatformSetting) -> None:
-    known = said.audit_public_key if isinstance(said, PlatformSetting) else ""
-    if known != identity.audit_public_key:
+def require_same_log(said: object, identity: PlatformSetting) -> None:
+    """Raise ConfigurationError unless the key that was said led to the one that is there now."""
+    if not isinstance(said, PlatformSetting) or not _leads(said.audit_public_key, identity):
         raise ConfigurationError(
             "the log belongs to another installation",
             fix="use its key folder, or give this installation a NATS of its own",
         )
+
+
+def _leads(known: str, identity: PlatformSetting) -> bool:
+    if known == identity.audit_public_key:
+        return True
+    try:
+        keys = Succession.of(bytes.fromhex(known), identity.handovers)
+    except (NoteError, ValueError):
+        return False
+    return keys.newest.hex() == identity.audit_public_key
+
+
+async def said_identity(bus: Bus) -> tuple[PlatformSetting, int]:
+    """What the log says of this installation, and where; raises UnavailableError before that."""
+    for said in await bus.last_of("cfg.platform.self"):
+        if isinstance(said.message, PlatformSetting):
+            return said.message, said.seq
+    raise UnavailableError("the platform has not finished its first start", fix="try again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from services.launcher.directory import DataDirectory
@@ -13,6 +14,7 @@ from services.launcher.roles import DATABASE, READER, WRITER
 from shared.bus.connection import BusSettings
 from shared.keys.files import KeyFolder
 from shared.keys.writing import create, private_folder
+from shared.settings import ConfigurationError
 
 SERVICES = (
     "auditor",
@@ -26,7 +28,10 @@ SERVICES = (
 )
 NATS_USERS = (*SERVICES, "bootstrap")
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "LOG_LEVEL", "SSL_CERT_FILE", "TMPDIR")
-PREFIXES_PASSED_ON = ("HOLDFAST_", "KILL_POINT")
+PREFIXES_PASSED_ON = ("HOLDFAST_", "KILL_POINT", "OTEL_")
+LIMIT = "SCHEDULER_POOL_LIMIT"
+ON_THIS_MACHINE = {"ALLOW_LOOPBACK": "true"}
+GATEWAYS, MOST_GATEWAYS = "GATEWAYS", 16
 DEFAULTS = ("S3_", "SMTP_", "SLACK_")
 """What describes the first store and channels; only the gateway, which makes it, is told."""
 
@@ -90,20 +95,26 @@ class Installation:
             nats_password=self.passwords.read("nats-bootstrap"),
         )
 
-    def command(self, service: str) -> Command:
+    def processes(self, service: str) -> list[str]:
+        """The names of a service's processes; several gateways share their port."""
+        count = gateways(os.environ) if service == "gateway" else 1
+        return [service, *(f"{service}-{number}" for number in range(2, count + 1))]
+
+    def command(self, service: str, process: str = "") -> Command:
         """How to run `python -m services.<service>`, with what it needs and nothing more."""
         return Command(
-            name=service,
+            name=process or service,
             argv=[sys.executable, "-m", f"services.{service}"],
             environment=self.environment(service),
-            log=self.home.log(service),
+            log=self.home.log(process or service),
             directory=Path(__file__).resolve().parents[2],
         )
 
     def environment(self, service: str) -> dict[str, str]:
         """The whole environment of one service: addresses, and the files of its own secrets.
 
-        An operator's `SCHEDULER_POOL_LIMIT` is the scheduler's own setting `POOL_LIMIT`.
+        An operator's `SCHEDULER_POOL_LIMIT` is the scheduler's own setting `POOL_LIMIT`; the
+        gateway foretells by it, too.
         """
         wanted = {
             name: value
@@ -128,15 +139,32 @@ class Installation:
         return secret_files(service, self.keys, self.database_url(role))
 
     def _own(self, service: str) -> dict[str, str]:
+        """Everything runs on one machine, so its databases and stores may be on it, too."""
         if service == "gateway":
-            return {
-                "GATEWAY_HOST": "127.0.0.1",
-                "GATEWAY_PORT": str(self.gateway_port),
-                "ADMIN_TOKEN_FILE": str(self.admin_token),
-            } | {name: value for name, value in os.environ.items() if name.startswith(DEFAULTS)}
+            limit = {"POOL_LIMIT": value} if (value := os.environ.get(LIMIT)) else {}
+            sample = {"SAMPLE_DATA": "true"} if self.home.sample_data.exists() else {}
+            return (
+                limit
+                | sample
+                | ON_THIS_MACHINE
+                | {
+                    "GATEWAY_HOST": "127.0.0.1",
+                    "GATEWAY_PORT": str(self.gateway_port),
+                    "ADMIN_TOKEN_FILE": str(self.admin_token),
+                }
+                | {name: value for name, value in os.environ.items() if name.startswith(DEFAULTS)}
+            )
         if service == "notifier":
             return {"NOTIFIER_ALLOW_LOOPBACK": "true"}
-        return {}
+        return ON_THIS_MACHINE if service in {"executor", "scheduler", "storage"} else {}
+
+
+def gateways(environment: Mapping[str, str]) -> int:
+    """How many gateways run here; raises ConfigurationError when GATEWAYS is no such number."""
+    given = environment.get(GATEWAYS, "1")
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_GATEWAYS:
+        raise ConfigurationError(f"{GATEWAYS} is not a number from 1 to {MOST_GATEWAYS}")
+    return int(given)
 
 
 def new_admin_token() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from services.launcher.directory import DataDirectory
 from services.launcher.installation import Installation, Passwords
 from services.launcher.up import servers_alone
-from shared.keys.files import ensure_keys
+from shared.keys.handing_over import whole_keys
 
 
 def run_auditor(home: DataDirectory, arguments: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def run_auditor(home: DataDirectory, arguments: Sequence[str]) -> int:
 
 async def _run(home: DataDirectory, arguments: Sequence[str]) -> int:
     with home.locked():
-        installation = Installation(home, ensure_keys(home.keys), Passwords(home.keys))
+        installation = Installation(home, whole_keys(home.keys), Passwords(home.keys))
         installation.passwords.ensure()
         async with servers_alone(installation):
             command = installation.command("auditor")

@@ -35,7 +35,8 @@ from shared.bus.bootstrap import bootstrap
 from shared.bus.configuration import render_config
 from shared.bus.jetstream import connect
 from shared.errors import PlatformError, UnavailableError, leaves
-from shared.keys.files import ensure_keys, platform_setting
+from shared.keys.files import platform_setting
+from shared.keys.handing_over import whole_keys
 from shared.keys.writing import replace
 from shared.readmodel.migrations import migrate
 
@@ -45,14 +46,15 @@ POSTGRES_SETTINGS = {"shared_buffers": "64MB", "max_connections": "60", "max_wal
 
 
 class Platform:
-    """A running platform. `children` are the processes that run now, by service name."""
+    """A running platform. `children` are the processes that run now, by service name; a further
+    process of the same service is `gateway-2`, and so on."""
 
     def __init__(self, installation: Installation, nats: NatsServer) -> None:
         self.installation = installation
         self.ready_after_s = 0.0
         self.children: dict[str, Child] = {}
         self._nats = nats
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
 
     @property
     def url(self) -> str:
@@ -68,12 +70,15 @@ class Platform:
         """Run these services, each again when it ends."""
         self._group = group
         for name in services:
-            self._tasks[name] = group.create_task(keep_running(_starter(self, name)))
+            self._tasks[name] = [
+                group.create_task(keep_running(_starter(self, name, process)))
+                for process in self.installation.processes(name)
+            ]
 
     async def stop(self, services: Sequence[str] | None = None) -> None:
         """Stop these services, or all, in order."""
         names = [*self._tasks] if services is None else services
-        await _stop([self._tasks.pop(name) for name in names])
+        await _stop([task for name in names for task in self._tasks.pop(name)])
 
     @asynccontextmanager
     async def paused(self, services: Sequence[str]) -> AsyncIterator[None]:
@@ -107,7 +112,7 @@ async def running(
     """
     began = time.monotonic()
     with home.locked():
-        installation = Installation(home, ensure_keys(home.keys), Passwords(home.keys))
+        installation = Installation(home, whole_keys(home.keys), Passwords(home.keys))
         installation.passwords.ensure()
         async with asyncio.TaskGroup() as group:
             nats, servers = await _start_servers(installation, group)
@@ -237,10 +242,10 @@ async def _guard(installation: Installation) -> None:
         )
 
 
-def _starter(platform: Platform, name: str) -> Callable[[], Child]:
+def _starter(platform: Platform, name: str, process: str) -> Callable[[], Child]:
     def start() -> Child:
-        platform.children[name] = Child(platform.installation.command(name))
-        return platform.children[name]
+        platform.children[process] = Child(platform.installation.command(name, process))
+        return platform.children[process]
 
     return start
 
@@ -296,6 +301,7 @@ async def _up(home: DataDirectory) -> None:
         print(f"Holdfast is ready after {platform.ready_after_s:.1f} s: {platform.url}")
         if token := platform.first_admin_token:
             print(f"The one-time token of the first administrator: {token}")
+            print(f"Begin at {platform.url}/setup#token={token}")
         print("Ctrl-C stops it.", flush=True)
         await stopping.wait()
 

@@ -17,12 +17,13 @@ from services.launcher.directory import DataDirectory
 from services.launcher.errors import LaunchError
 from shared.keys.writing import private_folder, replace
 
-Kind = Literal["secrets", "jwt", "nats", "subscribers"]
+Kind = Literal["secrets", "jwt", "nats", "master", "audit", "adopt", "subscribers"]
 LOOK_EVERY_S = 0.2
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """Rotate the keys of a kind; or make the users of `subscribers` be those of the folder."""
+    """Rotate the keys of a kind; or use the adopted keys, or let in the `subscribers`, that are in
+    the folder now."""
 
     id: UUID = msgspec.field(default_factory=uuid7)
     kind: Kind

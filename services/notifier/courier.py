@@ -17,6 +17,7 @@ from services.notifier.channels import open_channel
 from services.notifier.channels.base import NotAcceptedError, Note, ReceiverGoneError
 from services.notifier.rules import Listener
 from services.notifier.schedule import wait_s
+from shared import trace
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.errors import PlatformError, UnavailableError
 from shared.keys.plugins import open_config
@@ -132,7 +133,8 @@ class Courier:
         subject = f"cfg.channel.{one.listener.id}"
         config = await open_config(self._vault, subject, "channel", one.listener.channel)
         channel = open_channel(msgspec.json.encode(config))
-        await channel.send(one.note, allow_loopback=self._allow_loopback)
+        with trace.step(f"notify by {type(channel).__name__.lower()}"):
+            await channel.send(one.note, allow_loopback=self._allow_loopback)
 
     async def _put_off(self, one: Delivering, tries: int, error: NotAcceptedError) -> None:
         pause_s = None if one.once else self._pause_s(one, tries, error)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import msgspec
 
 from shared.messages.base import Fact
-from shared.messages.facts import ServerHealthChanged
+from shared.messages.facts import RestoreCompleted, RestoreFailed, ServerHealthChanged
 from shared.messages.values import Health, Problem
 from shared.notices.about import NOTHING, About
 
@@ -25,6 +25,8 @@ _PAIRS = {
     "restore.completed": ("restore", "database", False),
     "schedule.missed": ("schedule", "subject", True),
     "schedule.caught_up": ("schedule", "subject", False),
+    "dispatch.paused": ("dispatch", "subject", True),
+    "dispatch.resumed": ("dispatch", "subject", False),
     "store.filling": ("quota", "subject", True),
     "store.relieved": ("quota", "subject", False),
     "service.went_down": ("service", "subject", True),
@@ -90,6 +92,9 @@ def topic_of(fact: Fact, about: About) -> Topic | None:
     if fact.type not in _PAIRS:
         return None
     tried, what, failed = _PAIRS[fact.type]
+    if isinstance(fact, RestoreCompleted | RestoreFailed):
+        # A test that went well ends no trouble with a restore that somebody wanted.
+        tried = "test" if fact.tested_backup_id else "read" if fact.verified_backup_id else tried
     of = about.database_id or fact.key if what == "database" else fact.key
     code = f"{fact.type}:{problem.code if problem else ''}"
     return Topic(name=f"{tried}:{of}", failed=failed, code=code if failed else "")

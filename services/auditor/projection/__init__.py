@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from services.auditor.projection import (
     archives,
     backups,
+    dispatch,
     executions,
     notifications,
     others,
@@ -27,6 +28,7 @@ PROJECTIONS: Projections = {
     **restores.PROJECTIONS,
     **executions.PROJECTIONS,
     **runs.PROJECTIONS,
+    **dispatch.PROJECTIONS,
     **schedules.PROJECTIONS,
     **servers.PROJECTIONS,
     **stores.PROJECTIONS,

@@ -13,6 +13,7 @@ from shared.messages.facts import (
     ArchiveFailed,
     ArchiveReplicated,
     ArchiveRequested,
+    ArchiveRewrapped,
     ArchiveVerified,
 )
 from shared.messages.facts.archives import ArchiveFact
@@ -47,6 +48,8 @@ def replicated(event: ArchiveReplicated, seq: int) -> Iterator[Change]:
         prefix=event.prefix,
         stored_bytes=event.stored_bytes,
         stored_at=event.at,
+        locked_until=event.locked_until,
+        key_id=event.recipients[0] if event.recipients else None,
         problem=None,
         version=seq,
     )
@@ -64,6 +67,11 @@ def verified(event: ArchiveVerified, seq: int) -> Iterator[Change]:
 
 def corrupted(event: ArchiveCorrupted, seq: int) -> Iterator[Change]:
     yield from _when(event, _STANDING, proof="corrupt", problem=event.problem, version=seq)
+
+
+def rewrapped(event: ArchiveRewrapped, seq: int) -> Iterator[Change]:
+    key_id = event.recipients[0] if event.recipients else None
+    yield from _when(event, _STANDING, key_id=key_id, version=seq)
 
 
 def expired(event: ArchiveExpired, seq: int) -> Iterator[Change]:
@@ -90,6 +98,7 @@ PROJECTIONS: Projections = {
     ArchiveFailed: failed,
     ArchiveVerified: verified,
     ArchiveCorrupted: corrupted,
+    ArchiveRewrapped: rewrapped,
     ArchiveExpired: expired,
     ArchiveDeleted: deleted,
 }

@@ -15,6 +15,7 @@ from services.auditor.projection.change import (
     Row,
     create,
     new_row,
+    remove,
     update,
 )
 from shared.messages.facts import (
@@ -28,16 +29,28 @@ from shared.messages.facts import (
     BackupFailed,
     BackupGarbageDeleted,
     BackupHeld,
+    BackupImported,
+    BackupMoved,
     BackupReleased,
     BackupRequested,
+    BackupRewrapped,
     BackupUndeleted,
     BackupVerified,
     BackupVerifyFailed,
     BackupVerifyRequested,
 )
+from shared.messages.facts.archives import archive_id
 from shared.messages.values import DatabaseRef
-from shared.readmodel.tables import backup_attempts, backup_metadata, backups, databases
+from shared.readmodel.tables import (
+    archives,
+    backup_attempts,
+    backup_metadata,
+    backups,
+    databases,
+)
 
+NOWHERE = UUID(int=0)
+"""The server of what came from another installation."""
 _OPEN = frozenset({"requested", "running"})
 _DELETABLE = frozenset({"completed", "failed", "cancelled", "expired"})
 
@@ -67,6 +80,7 @@ def requested(event: BackupRequested, seq: int) -> Iterator[Change]:
         schedule_id=event.schedule_id,
         slot=event.slot,
         further_store_ids=event.further_store_ids,
+        full_because="",
         version=seq,
     )
     yield Change(backups, (event.backup_id,), create(row))
@@ -113,11 +127,69 @@ def completed(event: BackupCompleted, seq: int) -> Iterator[Change]:
         "prefix": event.prefix,
         "raw_bytes": event.archive.raw_bytes,
         "stored_bytes": event.archive.stored_bytes,
+        "type": event.type_made,
+        "chain_id": event.chain_id or event.backup_id,
+        "parent_id": event.parent_id,
+        "fresh_bytes": event.fresh_bytes,
+        "full_because": event.full_because,
         "completed_at": event.at,
         "taken_at": event.archive.taken_at,
+        "key_id": _platform_key(event.archive.recipients),
         "version": seq,
     }
     yield _on(event.backup_id, _when(_OPEN, values))
+
+
+def imported(event: BackupImported, seq: int) -> Iterator[Change]:
+    """As if it had been made here, but that no run did so and its server is not known."""
+    facts = msgspec.to_builtins(event.archive)
+    known = new_row(backup_metadata, backup_id=event.backup_id, archive=facts)
+    yield Change(backup_metadata, (event.backup_id,), create(known))
+    attempt = new_row(
+        backup_attempts,
+        backup_id=event.backup_id,
+        attempt=event.attempt,
+        seq=seq,
+        at=event.at,
+        worker="",
+        pool=event.pool,
+        store_id=event.store_id,
+        prefix=event.prefix,
+    )
+    yield Change(backup_attempts, (event.backup_id, event.attempt), create(attempt))
+    row = new_row(
+        backups,
+        id=event.backup_id,
+        run_id=event.id,
+        database_id=event.database_id,
+        server_id=NOWHERE,
+        endpoint="",
+        database_name=event.database_name,
+        store_id=event.store_id,
+        chain_id=event.chain_id or event.backup_id,
+        parent_id=event.parent_id,
+        full_because="",
+        type=event.type_found,
+        method=event.method,
+        codec=event.archive.codec,
+        status="completed",
+        proof="unverified",
+        attempt=event.attempt,
+        prefix=event.prefix,
+        raw_bytes=event.archive.raw_bytes,
+        stored_bytes=event.archive.stored_bytes,
+        actor=event.actor,
+        note="",
+        requested_at=event.archive.taken_at,
+        completed_at=event.at,
+        taken_at=event.archive.taken_at,
+        holds=[],
+        further_store_ids=[],
+        key_id=_platform_key(event.archive.recipients),
+        signed_by=event.signed_by,
+        version=seq,
+    )
+    yield Change(backups, (event.backup_id,), create(row))
 
 
 def failed(event: BackupFailed, seq: int) -> Iterator[Change]:
@@ -145,6 +217,8 @@ def verified(event: BackupVerified, seq: int) -> Iterator[Change]:
         result = {"bytes_read": event.bytes_read, "seconds": event.seconds}
         yield runs.completed(event.run_id, event, seq, result)
     values = {"proof": "verified", "problem": None, "verified_at": event.at, "version": seq}
+    if event.locked_until is not None:
+        values["locked_until"] = event.locked_until
     yield _on(event.backup_id, _when({"completed", "expired"}, values))
 
 
@@ -153,6 +227,20 @@ def corrupted(event: BackupCorrupted, seq: int) -> Iterator[Change]:
         yield runs.failed(event.run_id, event, seq)
     values = {"proof": "corrupt", "problem": event.problem, "version": seq}
     yield _on(event.backup_id, _when({"completed", "expired"}, values))
+
+
+def rewrapped(event: BackupRewrapped, seq: int) -> Iterator[Change]:
+    def sealed_anew(old: Row | None) -> Row | None:
+        if old is None or old["store_id"] != event.store_id:  # moved meanwhile
+            return old
+        return old | {"key_id": _platform_key(event.recipients), "version": seq}
+
+    yield _on(event.backup_id, sealed_anew)
+
+
+def _platform_key(recipients: list[str]) -> str | None:
+    """The platform's own key comes first."""
+    return recipients[0] if recipients else None
 
 
 def held(event: BackupHeld | BackupReleased, seq: int) -> Iterator[Change]:
@@ -234,15 +322,47 @@ def _when(statuses: frozenset[str] | set[str], values: Row) -> Fold:
     return lambda old: old | values if old is not None and old["status"] in statuses else old
 
 
+def moved(event: BackupMoved, seq: int) -> Iterator[Change]:
+    """The copy there becomes the archive, and what stands here becomes a copy."""
+
+    def fold(old: Row | None) -> Row | None:
+        if old is None or old["status"] != "completed" or old["store_id"] != event.from_store_id:
+            return old
+        first = old["first_store_id"] or event.from_store_id
+        there = {"store_id": event.to_store_id, "first_store_id": first, "prefix": event.prefix}
+        there |= {"locked_until": event.locked_until, "key_id": None}
+        return old | there | {"version": seq}
+
+    left = new_row(
+        archives,
+        id=archive_id(event.backup_id, event.from_store_id),
+        backup_id=event.backup_id,
+        store_id=event.from_store_id,
+        status="stored",
+        proof="unverified",
+        prefix=event.prefix,
+        stored_bytes=event.stored_bytes,
+        requested_at=event.at,
+        stored_at=event.at,
+        locked_until=event.left_locked_until,
+        version=seq,
+    )
+    yield _on(event.backup_id, fold)
+    yield Change(archives, (archive_id(event.backup_id, event.to_store_id),), remove)
+    yield Change(archives, (left["id"],), lambda _: left)
+
+
 PROJECTIONS: Projections = {
     BackupRequested: requested,
     BackupAttempted: attempted,
     BackupCompleted: completed,
+    BackupImported: imported,
     BackupFailed: failed,
     BackupCancelled: cancelled,
     BackupVerifyRequested: verify_requested,
     BackupVerifyFailed: verify_failed,
     BackupVerified: verified,
+    BackupRewrapped: rewrapped,
     BackupCorrupted: corrupted,
     BackupHeld: held,
     BackupReleased: held,
@@ -251,4 +371,5 @@ PROJECTIONS: Projections = {
     BackupUndeleted: undeleted,
     BackupDeleted: deleted,
     BackupGarbageDeleted: garbage_deleted,
+    BackupMoved: moved,
 }

@@ -9,7 +9,14 @@ from uuid import UUID
 import msgspec
 
 from services.auditor.projection import runs
-from services.auditor.projection.change import Change, Projections, Row, create, new_row
+from services.auditor.projection.change import (
+    Change,
+    Projections,
+    Row,
+    create,
+    new_row,
+    update,
+)
 from shared.messages.facts import (
     RestoreAttempted,
     RestoreCancelled,
@@ -17,13 +24,14 @@ from shared.messages.facts import (
     RestoreFailed,
     RestoreRequested,
 )
-from shared.readmodel.tables import restores
+from shared.readmodel.tables import backups, restores
 
 _OPEN = frozenset({"requested", "running"})
 
 
 def requested(event: RestoreRequested, seq: int) -> Iterator[Change]:
-    yield runs.requested(event, seq, "restore", event.restore_id, event.target.server_id)
+    kind = "verification" if event.deep else "restore"
+    yield runs.requested(event, seq, kind, event.restore_id, event.target.server_id)
     row = new_row(
         restores,
         id=event.restore_id,
@@ -35,6 +43,10 @@ def requested(event: RestoreRequested, seq: int) -> Iterator[Change]:
         status="requested",
         actor=event.actor,
         reason=event.reason,
+        test=event.test,
+        deep=event.deep,
+        schedule_id=event.schedule_id,
+        slot=event.slot,
         requested_at=event.at,
         version=seq,
     )
@@ -55,15 +67,34 @@ def completed(event: RestoreCompleted, seq: int) -> Iterator[Change]:
         raw_bytes=event.raw_bytes,
         tables=msgspec.to_builtins(event.tables),
         seconds=event.seconds,
+        checks=_checks(event),
         completed_at=event.at,
         version=seq,
     )
+    passed = {"restore_tested_at": event.at, "restore_test_s": event.seconds}
+    told = {"restore_test_problem": None, "restore_test_checks": _checks(event)}
+    yield from _tested(event, seq, passed | told)
+    if event.verified_backup_id is not None:
+        read = {"deep_verified_at": event.at, "deep_verify_s": event.seconds}
+        yield Change(backups, (event.verified_backup_id,), update(**read, version=seq))
 
 
 def failed(event: RestoreFailed, seq: int) -> Iterator[Change]:
     yield runs.failed(event.run_id, event, seq)
-    ended = {"problem": event.problem, "completed_at": event.at}
+    ended = {"problem": event.problem, "checks": _checks(event), "completed_at": event.at}
     yield _while_open(event.restore_id, status="failed", version=seq, **ended)
+    told = {"restore_test_problem": event.problem, "restore_test_checks": _checks(event)}
+    yield from _tested(event, seq, told)
+
+
+def _checks(event: RestoreCompleted | RestoreFailed) -> Any:
+    return msgspec.to_builtins(event.checks) if event.checks else None
+
+
+def _tested(event: RestoreCompleted | RestoreFailed, seq: int, values: Row) -> Iterator[Change]:
+    """What a test says of its backup."""
+    if event.tested_backup_id is not None:
+        yield Change(backups, (event.tested_backup_id,), update(**values, version=seq))
 
 
 def cancelled(event: RestoreCancelled, seq: int) -> Iterator[Change]:

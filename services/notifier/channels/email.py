@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from services.notifier.channels.address import Addresses, resolve
+from services.notifier.channels.address import resolve
 from services.notifier.channels.base import (
     ChannelError,
     NotAcceptedError,
@@ -23,6 +23,7 @@ from services.notifier.channels.base import (
     RefusedError,
 )
 from services.notifier.channels.posting import AllowPrivate, CaCertificate, trust
+from shared.addresses import Addresses
 
 if TYPE_CHECKING:
     import aiosmtplib
@@ -39,6 +40,7 @@ class Email(msgspec.Struct, tag="email", tag_field="kind", frozen=True, forbid_u
     """Mail to some people, through one mail server."""
 
     FOR_PEOPLE: ClassVar[bool] = True
+    label: ClassVar[str] = "E-mail"
 
     host: Annotated[
         str,

@@ -6,7 +6,7 @@ import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from services.notifier.channels.address import Addresses
+from shared.addresses import Addresses
 
 
 class Pinned(AbstractResolver):

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from services.notifier.channels.address import Addresses, resolve
+from services.notifier.channels.address import resolve
 from services.notifier.channels.base import (
     ChannelSettingsError,
     NotAcceptedError,
     ReceiverGoneError,
 )
+from shared.addresses import Addresses
 
 if TYPE_CHECKING:
     import aiohttp
