@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,6 +13,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from services.cli.errors import BadArgumentError
 
 Format = Literal["table", "json"]
 Output = Annotated[
@@ -49,6 +53,23 @@ def show_one(item: dict[str, Any], output: Format | None) -> None:
 def note(text: str) -> None:
     """Say something beside the result, on stderr."""
     Console(stderr=True).print(Text(text))
+
+
+def write_private(text: str, file: Path | None) -> None:
+    """Write what is secret to a new file that only the owner reads, else to stdout.
+
+    Raises BadArgumentError where the file exists already or cannot be made.
+    """
+    if file is None:
+        sys.stdout.write(text)
+        return
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise BadArgumentError(f"{file} cannot be written: {error.strerror}") from error
+    with os.fdopen(descriptor, "w") as paper:
+        paper.write(text)
+    note(f"Written to {file}. Print it, then delete the file.")
 
 
 def size(count: float) -> str:

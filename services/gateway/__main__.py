@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 
 import msgspec
@@ -14,6 +15,7 @@ from services.gateway.app import create_app
 from services.gateway.certificate import LOOK_EVERY_S, Certificate, certificate, watch
 from services.gateway.defaults import make_defaults
 from services.gateway.dependencies import Dependencies, wire
+from services.gateway.identities import REMEMBERED_S
 from services.gateway.settings import Defaults, Settings
 from shared.bus import Bus
 from shared.faults import kill_points
@@ -27,6 +29,9 @@ BACKLOG = 1024
 CONNECTIONS = 4096
 """Open at once; each listener to live events holds one. granian's own bound would be 128."""
 
+COLLECT_AFTER = (20_000, 20, 50)
+"""Python's own are (700, 10, 10): made for scripts."""
+
 _log = structlog.get_logger()
 
 
@@ -35,7 +40,7 @@ async def work(bus: Bus) -> None:
     settings = load(Settings, os.environ)
     defaults = load(Defaults, os.environ)
     keys = encryption_keys(settings.encryption_key)
-    vault = Vault(BusKeys(bus), keys)
+    vault = Vault(BusKeys(bus), keys, remembered_s=REMEMBERED_S)
     if len(keys) > 1:
         await rewrap(vault)
     async with read_model(settings.database_url, connections=10) as model:
@@ -47,11 +52,23 @@ async def work(bus: Bus) -> None:
                 group.create_task(deps.live.follow()),
                 group.create_task(make_defaults(deps, defaults)),
             ]
+            settle_memory()
             try:
                 await listen(deps)
             finally:
                 for task in beside:
                     task.cancel()
+
+
+def settle_memory() -> None:
+    """Spare the collector what lives as long as the process.
+
+    A full collection would walk the framework's objects again and again, and every listener with
+    them, while all requests wait.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def rewrap(vault: Vault) -> None:

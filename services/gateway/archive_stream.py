@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 import msgspec
 
+from shared.archive.chain import Link
+from shared.archive.chain_reader import read_dump
 from shared.archive.envelopes import newest_envelope
 from shared.archive.errors import ObjectChangedError
 from shared.archive.keys import Trust
 from shared.archive.manifest import Body, ObjectRecord
 from shared.archive.objects import load_manifest, read_small, require_sizes, verified
-from shared.archive.reader import read_archive
 from shared.messages.values import ArchiveFacts
 from shared.stores import Store
 
@@ -52,13 +53,11 @@ async def encrypted(source: Source) -> Content:
     return Content(size=size, pieces=_tar(source, body, small))
 
 
-async def decrypted(source: Source, archive_key: bytes) -> Content:
-    """The raw dump, checked as a restore checks it. Raises ArchiveError or StoreError."""
+async def decrypted(source: Source, links: Sequence[Link]) -> Content:
+    """The raw dump, checked as a restore checks it; `links` are the archive and those it builds
+    on. Raises ArchiveError or StoreError."""
     await _believed(source)
-    pieces = read_archive(
-        source.store, source.prefix, archive_key=archive_key, trusted=source.trusted
-    )
-    return Content(size=source.archive.raw_bytes, pieces=pieces)
+    return Content(size=source.archive.raw_bytes, pieces=read_dump(links, source.trusted))
 
 
 async def _believed(source: Source) -> tuple[Body, bytes]:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any, NewType
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, Select, func, or_, select
 
 from services.gateway.audit_search import Search
 from services.gateway.changes import FieldChange, changes
@@ -104,9 +104,15 @@ async def detail_of(deps: Dependencies, row: Row[Any], *, personal: bool) -> Aud
 
 
 def versions_of(about: str) -> Select[Any]:
-    """Every stored version of a setting (`server/<id>`), with its bytes."""
+    """Every stored version of a setting (`server/<id>`), with its bytes and those of the one that
+    it followed (`before`)."""
     noun = about.partition("/")[0]
-    return _with_event().where(audit_logs.c.object == about, audit_logs.c.action == f"{noun}.set")
+    before = func.lag(event_log.c.data).over(order_by=audit_logs.c.n).label("before")
+    return (
+        _with_event()
+        .add_columns(before)
+        .where(audit_logs.c.object == about, audit_logs.c.action == f"{noun}.set")
+    )
 
 
 async def _before(deps: Dependencies, row: Row[Any]) -> tuple[dict[str, Any] | None, int | None]:
@@ -130,11 +136,11 @@ def _may_hold_address() -> ColumnElement[bool]:
     return or_(*(audit_logs.c.action.like(pattern) for pattern in ADDRESSED))
 
 
-def newest_first(limit: int, cursor: str | None) -> Window:
-    """A page of audit entries by number, descending."""
+def newest_first(limit: int, cursor: str | None, entries: FromClause = audit_logs) -> Window:
+    """A page of audit entries by number, descending; `entries` is what they are selected from."""
     return Window(
-        column=audit_logs.c.n,
-        id_column=audit_logs.c.seq,
+        column=entries.c.n,
+        id_column=entries.c.seq,
         kind=tuple[str, int, int],
         limit=limit,
         cursor=cursor,

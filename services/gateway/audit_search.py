@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -40,6 +41,22 @@ AddressFilter = Annotated[
 ]
 
 
+def said_by_whom_when(
+    by: ColumnElement[Any],
+    at: ColumnElement[Any],
+    actor: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> Iterator[ColumnElement[bool]]:
+    """The conditions for an actor and a span of time; None asks for nothing."""
+    if actor is not None:
+        yield by == actor
+    if since is not None:
+        yield at >= since
+    if until is not None:
+        yield at < until
+
+
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What entries must be like; all of it at once."""
 
@@ -56,18 +73,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
         """The condition on `audit_logs`; addresses are sealed, so they are no part of it."""
         table = audit_logs.c
         parts: list[ColumnElement[bool]] = []
-        if self.actor is not None:
-            parts.append(table.actor == self.actor)
+        parts += said_by_whom_when(table.actor, table.time, self.actor, self.since, self.until)
         if self.action is not None:
             parts.append(_like(table.action, self.action))
         if self.about is not None:
             parts.append(_like(table.object, self.about))
         if self.outcome is not None:
             parts.append(table.outcome == self.outcome)
-        if self.since is not None:
-            parts.append(table.time >= self.since)
-        if self.until is not None:
-            parts.append(table.time < self.until)
         if self.request_id is not None:
             parts.append(table.request_id == self.request_id)
         return and_(true(), *parts)

@@ -114,22 +114,38 @@ async def create(
     Idempotency-Key finds what the first one wrote.
     """
     claim = claims.claim_key(noun.name, name)
-    held, _ = await claims.holder(deps, claim)
-    if held not in {None, change.key}:
-        raise _taken(noun.name)
-    if held is None:
-        landed = await _create(deps, await make(), claim)
+    looked = await claims.remembered(deps, claim)
+    if looked[0] not in {None, change.key}:
+        looked = await claims.holder(deps, claim)  # it may be free by now
+        if looked[0] not in {None, change.key}:
+            raise _taken(noun.name)
+    if looked[0] is None:
+        landed = await _create(deps, await make(), claim, looked)
     else:
         landed = await _standing(deps, noun.name, change.key)
     return await _created(deps, landed, noun, change.key)
 
 
-async def _create(deps: Dependencies, setting: AnySetting, claim: str) -> Landed:
+async def _create(
+    deps: Dependencies, setting: AnySetting, claim: str, looked: claims.Held
+) -> Landed:
     try:
-        taking = await claims.taking(deps, claim, setting)
-        return await land(deps, taking, Draft(setting, Expect(0)))
+        return await _taken_and_made(deps, setting, claim, looked)
     except WrongSequenceError:
-        return await _lost(deps, setting, claim)
+        looked = await claims.holder(deps, claim)
+    try:  # once more, as it stands in the log: the name was somebody's before
+        if looked[0] is None:
+            return await _taken_and_made(deps, setting, claim, looked)
+    except WrongSequenceError:
+        pass
+    return await _lost(deps, setting, claim)
+
+
+async def _taken_and_made(
+    deps: Dependencies, setting: AnySetting, claim: str, looked: claims.Held
+) -> Landed:
+    taking = await claims.taking(deps, claim, setting, looked=looked)
+    return await land(deps, taking, Draft(setting, Expect(0)))
 
 
 async def _lost(deps: Dependencies, setting: AnySetting, claim: str) -> Landed:

@@ -16,7 +16,7 @@ from services.gateway import configured
 from services.gateway.configured import Change, Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, all_by_name
+from services.gateway.listing import ByName, Cursor, Limit, NamePart, all_by_name
 from services.gateway.once import Answer, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input
@@ -57,8 +57,16 @@ def routes_of(crud: Crud) -> list[HTTPRouteHandler]:
     """
     noun, path = crud.noun, crud.noun.path + "/{thing_id:uuid}"
 
-    async def all_of(deps: Deps, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[Any]:
-        return await all_by_name(deps, noun.table, limit, cursor, noun.view)
+    async def all_of(
+        deps: Deps,
+        name: NamePart = None,
+        sort: ByName = "name",
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Page[Any]:
+        return await all_by_name(
+            deps, noun.table, noun.view, name=name, sort=sort, limit=limit, cursor=cursor
+        )
 
     async def create(
         data: Any, request: Request[Any, Any, Any], deps: Deps, caller: Who

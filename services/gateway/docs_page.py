@@ -23,18 +23,24 @@ td, th { padding: 0.25rem 0.75rem 0.25rem 0; text-align: start; vertical-align: 
 .method { display: inline-block; min-width: 4.5rem; font-weight: 700; }
 """
 _HASH = base64.b64encode(sha256(STYLE.encode()).digest()).decode()
+NOT_BUILT = (
+    "<p>This installation has no dashboard: it was not built. In a clone, "
+    "<code>.ci/frontend build</code> builds it (Node 20.19 or newer, or the one of "
+    "<code>.ci/setup</code>); then start the gateway again.</p>"
+)
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_HASH}'; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
 
 
-def reference_page(schema: dict[str, Any]) -> str:
-    """The API reference of an OpenAPI document."""
+def reference_page(schema: dict[str, Any], *, built: bool) -> str:
+    """The API reference of an OpenAPI document; it says how to build a dashboard that is not."""
     info = schema["info"]
     parts = [
         f"<h1>{escape(info['title'])} API {escape(info['version'])}</h1>",
         f"<p>{escape(info.get('description', ''))}</p>",
+        '<p><a href="/">Dashboard</a></p>' if built else NOT_BUILT,
         '<p><a href="/api/v1/openapi.json">OpenAPI 3.1 document</a> · '
         '<a href="/docs/errors">Error codes</a></p>',
         *_operations(schema),

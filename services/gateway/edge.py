@@ -16,7 +16,8 @@ from services.gateway.rates import Rate
 from services.gateway.sharing import answer_preflight, asks_first, shared_with
 from shared import metrics, trace
 
-UNROUTED = "(none)"
+UNROUTED, ANY_PAGE = "(none)", "/{path}"
+"""What no route of the API takes may be a page of the dashboard, or nothing."""
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"})
 QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/api/v1/metrics"})
 """Asked by machines, again and again: in the log only where that is asked for."""
@@ -68,7 +69,7 @@ class Edge:
 
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id),
-            trace.within(trace.begun(_traceparent(scope))),
+            trace.within(trace.begun(_traceparent(scope)), seen.name),
         ):
             try:
                 if shared and asks_first(scope):
@@ -95,6 +96,10 @@ class Seen:
         metrics.REQUESTS.labels(self._method, self._route, status).inc()
         metrics.REQUEST_SECONDS.labels(self._method, self._route).observe(self._seconds)
 
+    def name(self) -> str:
+        """What a trace calls it."""
+        return f"{self._method} {self._route}"
+
     def log(self) -> None:
         """One line for each request."""
         caller = self._scope["state"].get("caller")
@@ -115,7 +120,8 @@ class Seen:
 
     @property
     def _route(self) -> str:
-        return str(self._scope.get("path_template") or UNROUTED)
+        route = str(self._scope.get("path_template") or UNROUTED)
+        return UNROUTED if route == ANY_PAGE else route
 
 
 def _traceparent(scope: Any) -> str:

@@ -175,6 +175,13 @@ class NotRestorableError(ConflictError):
     default_fix = "choose a completed backup that is neither corrupt nor expired"
 
 
+class NoRoomError(ConflictError):
+    """The copy would fill the store beyond its quota; nothing was copied."""
+
+    code = "store.no_room"
+    default_fix = "raise the store's quota, delete backups there, or choose another store"
+
+
 class HeldError(ConflictError):
     """A hold lies on the backup, so nobody can delete it."""
 
@@ -237,6 +244,20 @@ class LinkGoneError(NotFoundError):
 
     code = "download.gone"
     default_fix = "ask for the download again; a link works once, for five minutes"
+
+
+class NeededError(ConflictError):
+    """Other backups build on this one: without it they could not be restored."""
+
+    code = "backup.needed"
+    default_fix = "delete the backups that build on it first"
+
+
+class ParentGoneError(ConflictError):
+    """What the backup builds on is to be deleted, too."""
+
+    code = "backup.parent_gone"
+    default_fix = "take the deletion of the backup that it builds on back first"
 
 
 class StillRunningError(ConflictError):

@@ -24,7 +24,15 @@ REMEMBERED_S = 2.0
 """How long a decision about a token is kept: also the longest that a revoked one still works."""
 
 MOST_REMEMBERED = 10_000
-Credential: TypeAlias = Bearer | ApiKey
+
+
+class Proved(msgspec.Struct, frozen=True):
+    """An API key whose secret was shown before."""
+
+    key_id: str
+
+
+Credential: TypeAlias = Bearer | ApiKey | Proved
 
 _AUDITED = select(func.coalesce(func.max(audit_checkpoints.c.size), 0)).scalar_subquery()
 _HELD = (
@@ -44,35 +52,57 @@ class Identities:
     ) -> None:
         self._read_model, self._sessions, self._clock = read_model, sessions, clock
         self._remembered: dict[Credential, tuple[float, Caller]] = {}
+        self._looking: dict[Credential, asyncio.Task[Caller]] = {}
 
     async def caller(self, credential: Credential) -> Caller:
         """Who this is now; raises UnauthenticatedError once signed out, revoked or disabled."""
         at = asyncio.get_running_loop().time()
         if (known := self._remembered.get(credential)) is not None and at < known[0]:
             return known[1]
+        # A page sends many requests at once: one of them looks.
+        if (looking := self._looking.get(credential)) is None:
+            looking = self._looking[credential] = asyncio.create_task(self._look(credential, at))
+            looking.add_done_callback(lambda _: self._looked(credential, looking))
+        return await asyncio.shield(looking)
+
+    async def _look(self, credential: Credential, at: float) -> Caller:
         caller = await self._look_up(credential)
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
-        self._remembered[credential] = (at + REMEMBERED_S, caller)
+        if self._looking.get(credential) is asyncio.current_task():  # else: forgotten meanwhile
+            self._remembered[credential] = (at + REMEMBERED_S, caller)
         return caller
+
+    def _looked(self, credential: Credential, task: asyncio.Task[Caller]) -> None:
+        if self._looking.get(credential) is task:
+            del self._looking[credential]
+        if not task.cancelled():
+            task.exception()  # raised to who waits; nobody may wait any longer
 
     async def again(self, caller: Caller) -> Caller:
         """Who `caller` is now, looked up anew; raises UnauthenticatedError like `caller`."""
         self.forget(caller.user_id)
+        return await self.lately(caller)
+
+    async def lately(self, caller: Caller) -> Caller:
+        """Who `caller` was a moment ago, looked up where nobody did; raises like `caller`."""
         if caller.key_id:
-            now = await self._of_key(caller.key_id)
+            now = await self.caller(Proved(caller.key_id))
         else:
-            now = await self._of_session(Bearer(caller.user_id, caller.session_id))
+            now = await self.caller(Bearer(caller.user_id, caller.session_id))
         return msgspec.structs.replace(now, request_id=caller.request_id)
 
     def forget(self, user_id: str) -> None:
-        """Decide anew about everything that speaks for an account."""
+        """Decide anew about everything that speaks for an account, also what is being decided."""
+        self._looking.clear()
         for known in [key for key, (_, it) in self._remembered.items() if it.user_id == user_id]:
             del self._remembered[known]
 
     async def _look_up(self, credential: Credential) -> Caller:
         if isinstance(credential, ApiKey):
             return await self._of_key(credential.key_id, credential.secret_sha256)
+        if isinstance(credential, Proved):
+            return await self._of_key(credential.key_id)
         return await self._of_session(credential)
 
     async def _of_session(self, bearer: Bearer) -> Caller:

@@ -21,7 +21,11 @@ async def deps_of(request: Request[Any, Any, Any]) -> Dependencies:
     return deps
 
 
-async def caller_of(request: Request[Any, Any, Any]) -> Caller:
-    """Provides `caller`, whom the guard has let in."""
+async def caller_of(request: Request[Any, Any, Any], deps: Deps) -> Caller:  # noqa: ARG001
+    """Provides `caller`, whom the guard has let in.
+
+    It names `deps` to come after it: what does not depend on each other Litestar resolves in a
+    group of tasks, which costs every request more than the rest of both.
+    """
     caller: Caller = request.scope["state"]["caller"]
     return caller

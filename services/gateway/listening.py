@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import msgspec
 
@@ -13,21 +14,31 @@ from services.gateway.live import LiveEvent
 from services.gateway.rights import OF_SERVERS, Right
 from shared.bus.base import LOGS
 from shared.errors import UnauthenticatedError
+from shared.messages.output import OutputProgress
 
+PROGRESS = str(OutputProgress.__struct_config__.tag)
 LOOK_AGAIN_S = 15.0
 """How long a listener whom no event concerned goes on before they are looked up again."""
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a listener wants to hear: nouns (none: all), and the output of one run."""
+    """What a listener wants to hear: nouns (none: all), of one run alone, and of the output of runs
+    the `progress` of all and the log of some."""
 
     topics: frozenset[str] = frozenset()
     run: str = ""
+    progress: bool = False
+    logs_of: frozenset[str] = frozenset()
 
     def includes(self, event: LiveEvent) -> bool:
         """Whether they asked for it, whether or not they may have it."""
         if event.stream == LOGS:
-            return "log" in self.topics or bool(self.run and event.run_id == self.run)
+            return (
+                "log" in self.topics
+                or bool(self.run and event.run_id == self.run)
+                or event.run_id in self.logs_of
+                or (self.progress and event.type == PROGRESS)
+            )
         if self.topics:
             return event.noun in self.topics
         return not self.run or event.run_id == self.run
@@ -46,13 +57,14 @@ class Listener:
 
     def __init__(self, identities: Identities, caller: Caller, asked: Asked) -> None:
         self._identities, self._caller, self._asked = identities, caller, asked
-        self._look_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
+        self._look_at = _later()
+        self._concerned = False
         self._may: dict[tuple[Right, bool, Place | None], bool] = {}
 
     def stirs(self, event: LiveEvent) -> bool:
         """Whether it is for them, or about their own account: then they are looked up anew."""
         if self._concerns(event):
-            self._look_at = 0.0
+            self._look_at, self._concerned = 0.0, True
             return True
         return self.hears(event)
 
@@ -74,12 +86,15 @@ class Listener:
 
     async def may_go_on(self) -> bool:
         """Look them up: whether the session still lives and may listen."""
-        self._look_at = asyncio.get_running_loop().time() + LOOK_AGAIN_S
-        self._may.clear()
+        look = self._identities.again if self._concerned else self._identities.lately
+        self._look_at, self._concerned = _later(), False
         try:
-            self._caller = await self._identities.again(self._caller)
+            found = await look(self._caller)
         except UnauthenticatedError:
             return False
+        if found != self._caller:
+            self._caller = found
+            self._may.clear()
         return holds(self._caller, Right.EVENTS_READ)
 
     def _concerns(self, event: LiveEvent) -> bool:
@@ -87,3 +102,8 @@ class Listener:
             return False
         own = {self._caller.user_id, self._caller.key_id} - {""}
         return not own.isdisjoint({event.body.get("key"), event.body.get("user_id")})
+
+
+def _later() -> float:
+    """When to look again; not all at once who began to listen at once, as after a restart."""
+    return asyncio.get_running_loop().time() + LOOK_AGAIN_S * random.uniform(0.7, 1.0)  # noqa: S311

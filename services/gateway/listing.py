@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -28,6 +29,21 @@ Cursor = Annotated[
 ByTime = Annotated[
     Literal["-requested_at", "requested_at"], QueryParameter(description="`-` is the newest first")
 ]
+ByName = Annotated[
+    Literal["name", "-name", "created_at", "-created_at"],
+    QueryParameter(description="`-` turns the order round"),
+]
+ByAge = Annotated[
+    Literal["created_at", "-created_at"], QueryParameter(description="`-` is the newest first")
+]
+NamePart = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=1,
+        max_length=120,
+        description="Only those with this in their name; capitals do not count",
+    ),
+]
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,15 +57,22 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool = False
 
 
-def by_name(table: Table, limit: int, cursor: str | None) -> Window:
-    """A page of settings, sorted by their unique names."""
+def sorted_by(table: Table, sort: str, limit: int, cursor: str | None) -> Window:
+    """A page of settings, in the order of a `ByName` or `ByAge`."""
+    column = table.c[sort.removeprefix("-")]
     return Window(
-        column=table.c.name,
+        column=column,
         id_column=table.c.id,
-        kind=tuple[str, str, str],
+        kind=tuple[str, str, str] if column.name == "name" else tuple[str, datetime, str],
         limit=limit,
         cursor=cursor,
+        descending=sort.startswith("-"),
     )
+
+
+def named(query: Select[Any], table: Table, part: str | None) -> Select[Any]:
+    """`query` for those with `part` in their name; all of it for None."""
+    return query if part is None else query.where(table.c.name.icontains(part, autoescape=True))
 
 
 async def listed(
@@ -69,11 +92,19 @@ async def listed(
     )
 
 
-async def all_by_name(
-    deps: Dependencies, table: Table, limit: int, cursor: str | None, view: Callable[..., View]
+async def all_by_name(  # noqa: PLR0913 - what a list is asked for
+    deps: Dependencies,
+    table: Table,
+    view: Callable[..., View],
+    *,
+    name: str | None,
+    sort: str,
+    limit: int,
+    cursor: str | None,
 ) -> Page[View]:
     """A page of a table of settings."""
-    return await listed(deps, select(table), by_name(table, limit, cursor), view)
+    query = named(select(table), table, name)
+    return await listed(deps, query, sorted_by(table, sort, limit, cursor), view)
 
 
 def _label(window: Window) -> str:

@@ -84,7 +84,7 @@ class Live:
         self._shown = 0
         self._cursor = Cursor(0, 0)
         self._oldest = Cursor(0, 0)
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: set[_Waiting] = set()
         self._closed = False
         self._places = Places(read_model)
 
@@ -132,32 +132,44 @@ class Live:
                     said = loop.time()
                 if position < self._shown - len(self._ring):
                     raise ResyncNeeded(self._cursor)
-            await self._anything_after(position, until=said + QUIET_S)
+            position = await self._anything_after(position, wanted, until=said + QUIET_S)
             if loop.time() >= said + QUIET_S:
                 yield None
                 said = loop.time()
 
-    async def _anything_after(self, position: int, *, until: float) -> None:
-        """Wait for more than the `position` first events, or until the time.
+    async def _anything_after(self, position: int, wanted: Wanted, *, until: float) -> int:
+        """Wait for something wanted after the `position` first events, or until the time.
 
-        A future each, not a condition: its lock would let hundreds of listeners on one by one.
+        Returns the position reached: past what was not wanted. A future each, not a condition,
+        whose lock would let hundreds of listeners on one by one; and nobody's task runs for what
+        they do not want.
         """
         if self._closed or self._shown > position:
-            return
+            return position
         loop = asyncio.get_running_loop()
-        waiting = loop.create_future()
+        waiting = _Waiting(loop.create_future(), wanted, position)
         self._waiting.add(waiting)
-        timer = loop.call_at(until, _over, waiting)
+        timer = loop.call_at(until, waiting.end)
         try:
-            await waiting
+            await waiting.over
         finally:
             timer.cancel()
             self._waiting.discard(waiting)
+        return waiting.position
 
     def _wake(self) -> None:
         for waiting in self._waiting:
-            _over(waiting)
+            waiting.end()
         self._waiting.clear()
+
+    def _stir(self, event: LiveEvent) -> None:
+        """Wake those who want the event that was just shown; the others are past it."""
+        stirred = {waiting for waiting in self._waiting if waiting.wanted(event)}
+        self._waiting -= stirred
+        for waiting in self._waiting:
+            waiting.position = self._shown
+        for waiting in stirred:
+            waiting.end()
 
     async def _follow(self, stream: str, after_seq: int) -> None:
         async for delivery in self._bus.follow(stream, after_seq=after_seq):
@@ -192,7 +204,7 @@ class Live:
             self._oldest = _raised(self._oldest, self._ring[0])
         self._ring.append(event)
         self._shown += 1
-        self._wake()
+        self._stir(event)
 
 
 class ResyncNeeded(Exception):  # noqa: N818 - a signal to the route, not a failure
@@ -203,9 +215,15 @@ class ResyncNeeded(Exception):  # noqa: N818 - a signal to the route, not a fail
         self.cursor = cursor
 
 
-def _over(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_result(None)
+class _Waiting:
+    """A listener who has seen the `position` first events and waits for one that they want."""
+
+    def __init__(self, over: asyncio.Future[None], wanted: Wanted, position: int) -> None:
+        self.over, self.wanted, self.position = over, wanted, position
+
+    def end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
 
 
 def _framed(at: Cursor, kind: str, subject: str, body: dict[str, Any]) -> bytes:

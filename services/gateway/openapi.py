@@ -46,6 +46,7 @@ CONFIG = OpenAPIConfig(
 ONCE_ONLY = ("/setup", "/api-keys")
 """What shows a secret once, and so has no answer that could be repeated."""
 
+CONSTRAINTS = {"pattern", "minLength", "maxLength", "minimum", "maximum"}
 ALWAYS = {
     "400": "The input is not valid",
     "401": "Nobody is signed in, or the credentials are wrong",
@@ -64,6 +65,7 @@ def described(app: Litestar) -> dict[str, Any]:
     components.update(_components())
     for kind in Input.__subclasses__():  # Litestar does not tell that unknown fields are refused
         components[kind.__name__]["additionalProperties"] = False
+        _constrain_items(kind, components[kind.__name__]["properties"])
     options = _options(app)
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
@@ -71,6 +73,25 @@ def described(app: Litestar) -> dict[str, Any]:
             _complete(path, method, operation, of_route["right"])
             _complete_by_route(operation, of_route)
     return schema
+
+
+def _constrain_items(kind: type[Input], told: dict[str, Any]) -> None:
+    """Say of the items of lists what they must be like, which Litestar does not tell."""
+    known = msgspec.json.schema_components([kind])[1][kind.__name__]["properties"]
+    for name, field in told.items():
+        _constrain(field, known.get(name, {}))
+
+
+def _constrain(told: dict[str, Any], known: dict[str, Any]) -> None:
+    inner, wanted = told.get("items"), known.get("items")
+    if isinstance(inner, dict) and isinstance(wanted, dict) and "$ref" not in inner:
+        for word in CONSTRAINTS & wanted.keys():
+            inner.setdefault(word, wanted[word])
+        _constrain(inner, wanted)
+    for one in told.get("oneOf", ()):
+        for other in known.get("anyOf", ()):
+            if one.get("type") == other.get("type") == "array":
+                _constrain(one, other)
 
 
 def _components() -> dict[str, Any]:

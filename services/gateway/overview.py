@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from prometheus_client.metrics_core import Metric
 
+from services.gateway.footing import Replica, StreamLevel
+
 SERVICES = (
     *("auditor", "executor", "gateway", "health"),
     *("notifier", "retention", "scheduler", "storage"),
@@ -37,7 +39,8 @@ class StoreLevel(msgspec.Struct, frozen=True, kw_only=True):
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The installation. `services`: processes that beat lately, by service. `warnings`: what is
-    wrong with any of it, in sentences; none when all is well."""
+    wrong with any of it, in sentences; none when all is well. `versions`: of the replica that
+    answers, and of what it stands on."""
 
     services: dict[str, int]
     projection_lag_events: int
@@ -49,6 +52,9 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     databases: int
     databases_without_backup: int
     warnings: list[str] = []
+    replicas: list[Replica] = []
+    streams: list[StreamLevel] = []
+    versions: dict[str, str] = {}
 
 
 def overview(families: Iterable[Metric]) -> Overview:
@@ -103,6 +109,10 @@ def _warnings(seen: Overview) -> Iterator[str]:
             share = 100 * store.stored_bytes / store.quota_bytes
             yield f"the store {store.name} has used {share:.0f} % of its quota"
     if seen.servers.get("unreachable"):
-        yield f"{seen.servers['unreachable']} servers are unreachable"
+        yield f"{_counted(seen.servers['unreachable'], 'server', 'is', 'are')} unreachable"
     if seen.databases_without_backup:
-        yield f"{seen.databases_without_backup} databases have no good backup"
+        yield f"{_counted(seen.databases_without_backup, 'database', 'has', 'have')} no good backup"
+
+
+def _counted(count: int, one: str, singular: str, plural: str) -> str:
+    return f"{count} {one} {singular}" if count == 1 else f"{count} {one}s {plural}"

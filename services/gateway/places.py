@@ -48,6 +48,7 @@ TOPICS: dict[str, Topic] = {
     "execution": Topic(
         right=Right.RUNS_READ, field="execution_id", server=command_executions.c.server_id
     ),
+    "dispatch": Topic(right=Right.SYSTEM_READ),
     "schedule": Topic(right=Right.SCHEDULES_READ),
     "group": Topic(right=Right.GROUPS_READ),
     "store": Topic(right=Right.STORES_READ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +20,17 @@ Name = Annotated[
 ]
 Text = Annotated[str, Meta(max_length=2000)]
 Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+BackupKind = Annotated[
+    Literal["full", "incremental", "differential"],
+    Meta(
+        description="Full: everything. Incremental: what the last backup lacks. Differential: what "
+        "the last full lacks. Where there is none to build on, a full is made"
+    ),
+]
+CodecName = Literal["zstd", "lz4", "gzip", "none"]
+ChainLimit = Annotated[
+    int, Meta(ge=2, le=1000, description="How many backups a chain may have: the next is a full")
+]
 View = TypeVar("View")
 
 
@@ -35,6 +47,12 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 def convert(row: Row[Any], kind: type[View], **replaced: Any) -> View:
     """A row as a representation: columns by name, some of them replaced."""
-    # SQLAlchemy's column names are a subclass of str, which msgspec does not take as a key.
-    columns = {str(name): value for name, value in row._mapping.items()}
-    return msgspec.convert({**columns, **replaced}, kind)
+    columns = dict(zip(_plain(row._fields), row, strict=True))
+    columns.update(replaced)
+    return msgspec.convert(columns, kind)
+
+
+@lru_cache(maxsize=256)
+def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+    """SQLAlchemy's column names are a subclass of str, which msgspec does not take as a key."""
+    return tuple(map(str, names))

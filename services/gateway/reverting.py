@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Table, select
+from sqlalchemy import ColumnElement, Table, Text, cast, select
 
 from services.gateway.configured import Change
 from services.gateway.dependencies import Dependencies
@@ -18,10 +18,12 @@ from shared.keys.sealed import is_sealed
 from shared.messages.base import now
 from shared.messages.settings import (
     AnySetting,
+    ObjectiveSetting,
     RuleSetting,
     ScheduleSetting,
     ServerSetting,
     SettingRemoved,
+    StoreSetting,
 )
 from shared.messages.wire import PoisonError, decode
 from shared.readmodel.tables import (
@@ -32,6 +34,7 @@ from shared.readmodel.tables import (
     notification_channels,
     notification_rules,
     notification_templates,
+    objectives,
     retention_policies,
     schedules,
     server_groups,
@@ -55,6 +58,7 @@ REVERSIBLE: dict[str, Reversible] = {
     "policy": Reversible(retention_policies, "/policies", Right.POLICIES_WRITE),
     "schedule": Reversible(schedules, "/schedules", Right.SCHEDULES_WRITE),
     "blackout": Reversible(blackouts, "/blackouts", Right.BLACKOUTS_WRITE),
+    "objective": Reversible(objectives, "/objectives", Right.OBJECTIVES_WRITE),
     "command": Reversible(commands, "/commands", Right.COMMANDS_WRITE),
     "channel": Reversible(
         notification_channels, "/notifications/channels", Right.NOTIFICATIONS_WRITE
@@ -123,10 +127,15 @@ async def _refuse_dangling(deps: Dependencies, setting: AnySetting) -> None:
     faults = [
         InputFault(pointer, f"no such {table.name.replace('_', ' ')[:-1]} any more")
         for pointer, table, key in _references(setting)
-        if await deps.read_model.one(select(table.c.id).where(table.c.id == key)) is None
+        if await deps.read_model.one(select(table.c.id).where(_is(table, key))) is None
     ]
     if faults:
         raise InvalidFieldsError("that version points at what no longer exists", faults)
+
+
+def _is(table: Table, key: str) -> ColumnElement[bool]:
+    """Ids of databases are UUIDs in their table, and text in every setting."""
+    return cast(table.c.id, Text) == str(key)
 
 
 def _references(setting: AnySetting) -> Iterator[tuple[str, Table, str]]:
@@ -134,6 +143,15 @@ def _references(setting: AnySetting) -> Iterator[tuple[str, Table, str]]:
     match setting:
         case RuleSetting():
             yield "/channel_id", notification_channels, setting.channel_id
+            yield from _each("/group_ids", server_groups, setting.group_ids)
+            if setting.template_id is not None:
+                yield "/template_id", notification_templates, setting.template_id
+        case ObjectiveSetting():
+            yield from _each("/group_ids", server_groups, setting.group_ids)
+            yield from _each("/database_ids", databases, setting.database_ids)
+        case StoreSetting():
+            if setting.move_to_store_id is not None:
+                yield "/move_to_store_id", stores, setting.move_to_store_id
         case ServerSetting():
             yield from _each("/group_ids", server_groups, setting.group_ids)
         case ScheduleSetting():

@@ -23,6 +23,7 @@ class Right(StrEnum):
     STORES_READ = "stores.read"
     STORES_TEST = "stores.test"
     STORES_WRITE = "stores.write"
+    STORES_IMPORT = "stores.import"
     DATABASES_READ = "databases.read"
     DATABASES_WRITE = "databases.write"
     POLICIES_READ = "policies.read"
@@ -46,6 +47,7 @@ class Right(StrEnum):
     BACKUPS_DELETE = "backups.delete"
     RUNS_READ = "runs.read"
     RUNS_CANCEL = "runs.cancel"
+    DISPATCH_PAUSE = "dispatch.pause"
     COMMANDS_READ = "commands.read"
     COMMANDS_EXECUTE = "commands.execute"
     COMMANDS_WRITE = "commands.write"
@@ -59,6 +61,8 @@ class Right(StrEnum):
     SESSIONS_REVOKE = "sessions.revoke"
     API_KEYS_READ = "api_keys.read"
     API_KEYS_REVOKE = "api_keys.revoke"
+    KEYS_READ = "keys.read"
+    KEYS_EXPORT = "keys.export"
     AUDIT_READ = "audit.read"
     AUDIT_EXPORT = "audit.export"
     SETTINGS_READ = "settings.read"
@@ -105,8 +109,10 @@ OPERATING = VIEWING | {
     Right.BACKUPS_RESTORE,
     Right.BACKUPS_DOWNLOAD,
     Right.RUNS_CANCEL,
+    Right.DISPATCH_PAUSE,
     Right.COMMANDS_EXECUTE,
     Right.OBJECTIVES_WRITE,
+    Right.KEYS_READ,
     Right.AUDIT_READ,
 }
 RIGHTS: dict[Role, frozenset[Right]] = {

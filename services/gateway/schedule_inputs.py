@@ -12,7 +12,14 @@ from sqlalchemy import Table, select
 from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
-from services.gateway.representations import Input, Label, Name
+from services.gateway.representations import (
+    BackupKind,
+    ChainLimit,
+    CodecName,
+    Input,
+    Label,
+    Name,
+)
 from services.gateway.rights import Right
 from services.gateway.scope import everywhere, visible
 from shared.readmodel.tables import blackouts, databases, retention_policies, server_groups, stores
@@ -33,6 +40,17 @@ class Target(Input, frozen=True, kw_only=True):
     policy_id: Label | None = None
 
 
+class CheckInput(Input, frozen=True, kw_only=True):
+    """A query that a restored database has to answer: its first column is compared with `expected`
+    as text, or has to reach `at_least`; with neither, there has to be a row."""
+
+    name: Name
+    query: Annotated[str, Meta(min_length=1, max_length=4000, pattern=r"^[^\x00]*$(?!\n)")]
+    expected: Annotated[str, Meta(max_length=200)] | None = None
+    at_least: float | None = None
+    database_ids: Annotated[list[UUID], Meta(max_length=1000)] = []
+
+
 class NewSchedule(Input, frozen=True, kw_only=True):
     """When to back up what, and where to: the first target holds the dump, the others copies."""
 
@@ -43,20 +61,31 @@ class NewSchedule(Input, frozen=True, kw_only=True):
     group_ids: Annotated[list[Label], Meta(max_length=100)] = []
     tags: Annotated[list[Label], Meta(max_length=100)] = []
     targets: Annotated[list[Target], Meta(min_length=1, max_length=8)]
-    type: Literal["full"] = "full"
+    type: BackupKind = "full"
     method: Literal["logical"] = "logical"
-    codec: Literal["zstd", "none"] = "zstd"
+    codec: CodecName = "zstd"
+    chain_limit: ChainLimit = 30
     jitter_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
     blackout_ids: Annotated[list[Label], Meta(max_length=100)] = []
     missed: Missed = "run_once"
     missed_within_s: Annotated[int, Meta(ge=0, le=31 * 86_400)] = 86_400
     paused: bool = False
+    test_restore: Annotated[
+        str, Meta(max_length=200, description="When to restore as a test: five fields, or empty")
+    ] = ""
+    checks: Annotated[list[CheckInput], Meta(max_length=20)] = []
 
 
-def refuse_bad_times(cron: str, time_zone: str) -> None:
-    """Raise InvalidFieldsError unless both can be read."""
+def refuse_bad_times(cron: str, time_zone: str, test_restore: str = "") -> None:
+    """Raise InvalidFieldsError unless all can be read."""
     faults = []
-    for pointer, read, text in (("/cron", parsed, cron), ("/time_zone", zone_of, time_zone)):
+    fields: list[tuple[str, Callable[[str], Any], str]] = [
+        ("/cron", parsed, cron),
+        ("/time_zone", zone_of, time_zone),
+    ]
+    if test_restore:
+        fields.append(("/test_restore", parsed, test_restore))
+    for pointer, read, text in fields:
         check: Callable[[str], Any] = read
         try:
             check(text)
@@ -72,8 +101,8 @@ async def refuse_unusable(deps: Dependencies, caller: Caller, data: NewSchedule)
     Groups and tags may reach servers of any scope, now or later: only who may write schedules
     everywhere chooses by them.
     """
-    refuse_bad_times(data.cron, data.time_zone)
-    faults = []
+    refuse_bad_times(data.cron, data.time_zone, data.test_restore)
+    faults = _bad_checks(data.checks)
     if not (data.database_ids or data.group_ids or data.tags):
         faults.append(InputFault("/database_ids", "name a database, a group or a tag"))
     if (data.group_ids or data.tags) and not everywhere(caller, Right.SCHEDULES_WRITE):
@@ -95,6 +124,17 @@ async def refuse_unusable(deps: Dependencies, caller: Caller, data: NewSchedule)
         faults.append(InputFault("/database_ids", "one of them does not exist in your scope"))
     if faults:
         raise InvalidFieldsError("the schedule names what cannot be used", faults)
+
+
+def _bad_checks(checks: list[CheckInput]) -> list[InputFault]:
+    faults = [
+        InputFault(f"/checks/{at}", "give expected or at_least, not both")
+        for at, one in enumerate(checks)
+        if one.expected is not None and one.at_least is not None
+    ]
+    if len({one.name for one in checks}) < len(checks):
+        faults.append(InputFault("/checks", "each name only once"))
+    return faults
 
 
 async def _unknown(deps: Dependencies, table: Table, ids: list[str]) -> bool:

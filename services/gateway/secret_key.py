@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -38,6 +39,7 @@ class SecretKey:
         return hmac.digest(_derived(self._keys[-1].text, purpose), value, sha256)
 
 
+@lru_cache(maxsize=64)
 def _derived(text: str, purpose: str) -> bytes:
     info = f"holdfast/{purpose}@v1".encode()
     return HKDF(SHA256(), 32, salt=None, info=info).derive(text.encode())

@@ -34,7 +34,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     All three are comma-separated. `requests_per_minute`: of one account or key; of one address a
     third of it without a valid token; 0 is no limit. `secret_key`: see
     `shared.keys.secret_keys`. `undo_window_s`: how long the deletion of a backup can be taken
-    back, before it begins."""
+    back, before it begins. `pool_limit`: the scheduler's, to foretell conflicts by.
+    `allow_loopback`: whether stores may be on this very machine. `sample_data`: whether everything
+    here is made up, which every page then says."""
 
     database_url: str
     encryption_key: str
@@ -52,6 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_idle_s: int = 7 * 86400
     session_longest_s: int = 30 * 86400
     requests_per_minute: int = 30_000
+    pool_limit: Annotated[int, Meta(ge=1)] = 4
+    allow_loopback: bool = False
+    sample_data: bool = False
     undo_window_s: Annotated[float, Meta(ge=0, le=31 * 86_400)] = 86_400.0
     admin_token_file: str = ""
 

@@ -14,10 +14,11 @@ from services.cli.errors import BadArgumentError
 from services.cli.output import Output, note, show, show_one
 from services.launcher.directory import DataDirectory
 from shared.audit.merkle import includes, leaf_hash
-from shared.audit.note import open_note, origin_of
+from shared.audit.succession import Succession
 from shared.audit.verify import AuditRefusedError, verify_audit
 from shared.keys.files import KeyFolder
 from shared.keys.reading import read_signing_key
+from shared.messages.values import AuditHandover
 
 COLUMNS = ("n", "time", "actor", "action", "object", "outcome")
 KeyHex = Annotated[
@@ -61,7 +62,8 @@ async def proof(n: int, *, key: KeyHex = None, output: Output = None) -> None:
     public = _public_key(key)
     async with connected() as client:
         told = await client.get(f"/audit/proof/{n}")
-    signed = open_note(told["checkpoint"]["note"], origin_of(public), public)
+    handovers = msgspec.convert(told["checkpoint"].get("handovers", []), list[AuditHandover])
+    signed = Succession.of(public, handovers).open(told["checkpoint"]["note"])
     path = [bytes.fromhex(one) for one in told["path"]]
     leaf = told["leaf"].encode()
     if not includes(leaf_hash(leaf), n, signed.size, path, signed.root):

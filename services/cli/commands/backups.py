@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -13,7 +13,7 @@ from services.cli.errors import BadArgumentError
 from services.cli.output import Output, note, show, show_one
 from services.cli.waiting import ended
 
-COLUMNS = ("id", "database_name", "status", "proof", "stored_bytes", "requested_at")
+COLUMNS = ("id", "database_name", "type", "status", "proof", "stored_bytes", "requested_at")
 Wait = Annotated[bool, Parameter(help="Wait until it ends; exit code 1 unless it completed")]
 Why = Annotated[str, Parameter(help="Stays in the audit log")]
 Legal = Annotated[bool, Parameter(negative="", help="A hold that only an administrator may lift")]
@@ -26,6 +26,10 @@ async def run(  # noqa: PLR0913 - an argument per option
     *,
     store: str | None = None,
     endpoint: str | None = None,
+    kind: Annotated[
+        Literal["full", "incremental", "differential"], Parameter(name="--type")
+    ] = "full",
+    codec: Literal["zstd", "lz4", "gzip", "none"] = "zstd",
     note_text: Annotated[str, Parameter(name="--note")] = "",
     key: Key = None,
     wait: Wait = False,
@@ -37,6 +41,8 @@ async def run(  # noqa: PLR0913 - an argument per option
         body = {
             "database": _reference(found, database, endpoint),
             "store_id": (await _store(client, store))["id"],
+            "type": kind,
+            "codec": codec,
             "note": note_text,
         }
         backup = await client.post("/backups", body, key=key)
@@ -82,11 +88,44 @@ async def undelete(backup_id: str) -> None:
     note("The backup is kept.")
 
 
-async def verify(backup_id: str, *, wait: Wait = False, output: Output = None) -> None:
-    """Read a backup's archive again, and compare: holdfast backup verify ID --wait"""
+async def verify(
+    backup_id: str,
+    *,
+    restore: Annotated[
+        bool, Parameter(negative="", help="Restore it into a throw-away instance, and compare")
+    ] = False,
+    deep: Annotated[
+        bool, Parameter(negative="", help="Read it with its keys, and compare all of the dump")
+    ] = False,
+    wait: Wait = False,
+    output: Output = None,
+) -> None:
+    """Read a backup's archive again, and compare: holdfast backup verify ID --wait
+
+    With --restore --wait the checks of its schedule are shown, too, and the time to restore."""
     async with connected() as client:
-        asked = await client.post(f"/backups/{backup_id}/verify", {})
-        show_one(await ended(client, asked["id"]) if wait else asked, output)
+        how = "test-restore" if restore else "deep-verify" if deep else "verify"
+        asked = await client.post(f"/backups/{backup_id}/{how}", {})
+        run_id = asked["run_id"] if restore or deep else asked["id"]
+        if not wait:
+            show_one(asked, output)
+        elif restore:
+            await _tested(client, asked["id"], run_id, output)
+        else:
+            show_one(await ended(client, run_id), output)
+
+
+async def _tested(client: Client, restore_id: str, run_id: str, output: Output) -> None:
+    """Each check is said as it went, also where that is why the test failed."""
+    try:
+        await ended(client, run_id)
+    finally:
+        found = await client.get(f"/restores/{restore_id}")
+        for one in found.get("checks") or []:
+            passed = "passed" if one["passed"] else "FAILED"
+            note(f"Check {one['name']}: {passed} (wanted {one['wanted']}, got {one['got']}).")
+    found.pop("tables", None)
+    show_one(found, output)
 
 
 async def copy(backup_id: str, store: str, *, output: Output = None) -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from services.cli.errors import OK
-from services.cli.output import Output, note, show, show_one
+from services.cli.client import connected
+from services.cli.errors import OK, BadArgumentError
+from services.cli.output import Output, note, show, show_one, write_private
 from services.launcher.directory import DataDirectory
+from services.launcher.wishes import Kind
 from shared.keys.files import KeyFolder
+from shared.keys.reading import read_recipient
+from shared.keys.sheet import recovery_sheet
 
 PATIENCE_S = 300.0
+LOOK_EVERY_S = 0.5
 
 Rotated = Annotated[
-    Literal["secrets", "jwt", "nats"],
-    Parameter(help="What seals secrets, what signs tokens, or the passwords of services in NATS"),
+    Literal["secrets", "jwt", "nats", "master", "audit"],
+    Parameter(
+        help="What seals secrets, what signs tokens, the passwords of services in NATS, what opens "
+        "archives (every archive is sealed to the new key in the background), or what signs the "
+        "audit log (the old key hands it over to the new one)"
+    ),
 ]
 
 
@@ -25,6 +36,73 @@ def rotate(*, kind: Rotated) -> int:
     _wish(kind)
     if kind != "nats":
         note("The recovery sheet is no longer complete: print it again (holdfast recovery-sheet).")
+    if kind == "master":
+        note("Archives are sealed to the new key in the background: holdfast key status.")
+    if kind == "audit":
+        note("The platform has a new fingerprint; archives made before keep the older one.")
+    return OK
+
+
+async def status(*, output: Output = None) -> None:
+    """Show which key archives are sealed to, and how many are sealed to an older one yet."""
+    async with connected() as client:
+        show_one(await client.get("/keys/master"), output)
+
+
+async def export_recovery(
+    *,
+    file: Annotated[
+        Path | None, Parameter(help="Write it there (0600) instead of to stdout")
+    ] = None,
+    form: Annotated[
+        Literal["sheet", "json", "key"],
+        Parameter(help="The whole recovery sheet, also as JSON, or the recovery key alone"),
+    ] = "sheet",
+) -> int:
+    """Take the offline recovery key away from the machine where it lies.
+
+    It needs the right keys.export, and is handed out once a signed audit checkpoint holds the wish.
+    """
+    keys = _keys()
+    sheet = recovery_sheet(keys)  # refuses before anything is asked where the key is gone
+    async with connected() as client:
+        known = (await client.get("/keys/master"))["recovery_key_id"]
+        if known != read_recipient(keys.recovery_recipient).id:
+            raise BadArgumentError(
+                "the gateway belongs to another installation than the keys on this machine",
+                fix="run this on the machine of the platform",
+            )
+        asked = await client.post("/keys/recovery/exports")
+        while not asked["admitted"]:
+            await asyncio.sleep(LOOK_EVERY_S)
+            asked = await client.get(f"/keys/recovery/exports/{asked['id']}")
+    text = {"sheet": sheet.text(), "json": sheet.json().decode() + "\n"}.get(form)
+    write_private(text or sheet.keys["recovery_key"] + "\n", file)
+    note("Keep it offline. Then: holdfast recovery-sheet --forget SHEET, on the machine.")
+    return OK
+
+
+def import_(file: Annotated[Path, Parameter(help="A recovery sheet, or one printed key")]) -> int:
+    """Let archives of another installation be opened here: holdfast key import SHEET
+
+    Its backups come by `holdfast store import`; what is imported is then sealed to this
+    installation's own keys in the background.
+    """
+    from shared.keys.adopting import adopt
+
+    for key_id in adopt(_keys(), file):
+        note(f"The key {key_id} opens archives here, too.")
+    _wish("adopt")
+    note(f"Delete {file}.")
+    return OK
+
+
+def forget(key_id: str) -> int:
+    """Let a key of another installation open nothing here any more."""
+    from shared.keys.adopting import forget_adopted
+
+    forget_adopted(_keys(), key_id)
+    _wish("adopt")
     return OK
 
 
@@ -77,7 +155,7 @@ def remove(name: str) -> int:
     return OK
 
 
-def _wish(kind: Literal["secrets", "jwt", "nats", "subscribers"]) -> None:
+def _wish(kind: Kind) -> None:
     """Have the launcher do it now, or at its next start."""
     from services.launcher.wishes import Wish, Wishes
 
@@ -101,6 +179,10 @@ def register(app: App) -> None:
     """Add the commands of this file."""
     key = App(name="key", help="Keys of this installation.")
     key.command(rotate)
+    key.command(status)
+    key.command(export_recovery)
+    key.command(import_, name="import")
+    key.command(forget)
     subscriber = App(name="subscriber", help="Outside systems that hear what happens.")
     subscriber.command(add)
     subscriber.command(list_, name="list")

@@ -119,7 +119,7 @@ async def list_sessions(*, user: str | None = None, output: Output = None) -> No
             "/sessions" if user is None else f"/users/{(await _user(client, user))['id']}/sessions"
         )
         columns = ("id", "opened_at", "used_at", "address", "current")
-        show((await client.get(path))["items"], columns, output)
+        show(await client.every(path), columns, output)
 
 
 async def end_session(session: str | None = None, *, user: str | None = None) -> None:

@@ -13,8 +13,8 @@ import aiohttp
 import msgspec
 from cyclopts import App, Parameter
 
-from services.cli.errors import OK, UNREACHABLE, BadArgumentError, UnreachableError
-from services.cli.output import Output, format_of, note, show_one
+from services.cli.errors import FAILED, OK, UNREACHABLE, BadArgumentError, UnreachableError
+from services.cli.output import Output, format_of, note, show, show_one, write_private
 from services.cli.profile import Profile
 from services.launcher.directory import DataDirectory
 from shared.keys.files import KeyFolder, forget_recovery_key
@@ -35,6 +35,7 @@ SheetFile = Annotated[
     Path | None, Parameter(name="--file", help="Write it there (0600) instead of to stdout")
 ]
 
+AsJson = Annotated[bool, Parameter(negative="", help="The same as --output json")]
 Forget = Annotated[
     Path | None,
     Parameter(help="Remove the private recovery key from this machine, given the sheet as a file"),
@@ -57,8 +58,15 @@ def up() -> int:
     return run_up(_home())
 
 
-def demo() -> int:
-    """See it work: back up, kill, restore, tamper, prove. JSON=1 for one JSON line."""
+def demo(*, fleet: bool = False) -> int:
+    """See it work: back up, kill, restore, tamper, prove. JSON=1 for one JSON line.
+
+    --fleet: instead look around in the dashboard of a made-up fleet, with ninety days of history.
+    """
+    if fleet:
+        from services.cli.demo.fleet.showing import run_fleet
+
+        return run_fleet(_home())
     from services.cli.demo.story import run_demo
 
     return run_demo(_home())
@@ -90,6 +98,16 @@ async def status(*, output: Output = None) -> int:
     return OK if said["ready"] else UNREACHABLE
 
 
+async def doctor(*, output: Output = None, json: AsJson = False) -> int:
+    """Say what is wrong with the installation on this machine and what mends it; mend nothing."""
+    from services.launcher.doctor import examined, is_well
+
+    findings = await examined(_home())
+    shown = [msgspec.to_builtins(one) for one in findings]
+    show(shown, ("name", "level", "cause", "fix"), "json" if json else output)
+    return OK if is_well(findings) else FAILED
+
+
 def rebuild(*, from_stream: bool = False) -> int:
     """Make the read models anew from the copy of the log; --from-stream: from the stream itself."""
     return _auditor(["rebuild", *(["--from-stream"] if from_stream else [])])
@@ -118,11 +136,7 @@ def recovery_sheet(
         return OK
     sheet = sheet_of(keys, before=_read_sheet(renew) if renew is not None else None)
     text = sheet.json().decode() + "\n" if form == "json" else sheet.text()
-    if file is None:
-        print(text, end="")
-    else:
-        _write(file, text)
-        note(f"Written to {file}. Print it, then delete the file.")
+    write_private(text, file)
     return OK
 
 
@@ -142,15 +156,6 @@ def _read_sheet(path: Path) -> Sheet:
         raise BadArgumentError(f"{path} cannot be read") from error
 
 
-def _write(file: Path, text: str) -> None:
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise BadArgumentError(f"{file} cannot be written: {error.strerror}") from error
-    with os.fdopen(descriptor, "w") as paper:
-        paper.write(text)
-
-
 def _home() -> DataDirectory:
     return DataDirectory.from_environment(os.environ)
 
@@ -167,5 +172,5 @@ def _auditor(arguments: list[str]) -> int:
 
 def register(app: App) -> None:
     """Add the commands of this file."""
-    for command in (up, demo, serve, status, rebuild, repair, recovery_sheet):
+    for command in (up, demo, serve, status, doctor, rebuild, repair, recovery_sheet):
         app.command(command)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from services.cli.client import connected
+from services.cli.errors import BadArgumentError
 from services.cli.output import Output, note, show, show_one
 
 Many = Parameter(negative="")
@@ -23,6 +25,18 @@ Stores = Annotated[
 Blackouts = Annotated[
     tuple[str, ...], Many, Parameter(name="--blackout", help="The name of a blackout; may repeat")
 ]
+Checks = Annotated[
+    tuple[str, ...],
+    Many,
+    Parameter(
+        name="--check",
+        help="What a restored database answers: 'NAME: QUERY', 'NAME = VALUE: QUERY' or "
+        "'NAME >= NUMBER: QUERY'; may repeat",
+    ),
+]
+_CHECK = re.compile(
+    r"(?P<name>[^:=>]+?)\s*(?:(?P<how>>=|=)\s*(?P<what>[^:]*?))?\s*:\s*(?P<query>.+)", re.DOTALL
+)
 Zone = Annotated[str, Parameter(help="A time zone, as Europe/Berlin")]
 
 
@@ -36,8 +50,18 @@ async def add(  # noqa: PLR0913 - an argument per option
     tags: Tags = (),
     stores: Stores,
     blackouts: Blackouts = (),
+    kind: Annotated[
+        Literal["full", "incremental", "differential"], Parameter(name="--type")
+    ] = "full",
+    chain_limit: Annotated[int, Parameter(help="Backups of a chain before the next full")] = 30,
+    codec: Literal["zstd", "lz4", "gzip", "none"] = "zstd",
     jitter_s: int = 0,
     missed: Annotated[str, Parameter(help="skip, run_once or run_all")] = "run_once",
+    test_restore: Annotated[
+        str, Parameter(help="When to restore the newest backups as a test, as '0 4 * * *'")
+    ] = "",
+    checks: Checks = (),
+    dry_run: Annotated[bool, Parameter(help="Show what it would do, and save nothing")] = False,
     output: Output = None,
 ) -> None:
     """Make a schedule: holdfast schedule add nightly --cron '30 2 * * *' --tag gold --store s3."""
@@ -59,13 +83,35 @@ async def add(  # noqa: PLR0913 - an argument per option
             "tags": list(tags),
             "targets": targets,
             "blackout_ids": closed,
+            "type": kind,
+            "chain_limit": chain_limit,
+            "codec": codec,
             "jitter_s": jitter_s,
             "missed": missed,
+            "test_restore": test_restore,
+            "checks": [_check(one) for one in checks],
         }
-        made = await client.post("/schedules", body)
-        for warning in made.get("warnings", []):
-            note(f"Warning: {warning['sentence']} ({warning['at']}).")
-        show_one(made, output)
+        made = await client.post("/schedules/preview" if dry_run else "/schedules", body)
+    _warn(made)
+    show_one(made, output)
+
+
+def _check(text: str) -> dict[str, Any]:
+    """`orders >= 5: select count(*) from orders` as the API takes it."""
+    found = _CHECK.fullmatch(text.strip())
+    if found is None:
+        raise BadArgumentError(f"no check: {text!r}", fix="say NAME [= VALUE | >= NUMBER]: QUERY")
+    body: dict[str, Any] = {"name": found["name"].strip(), "query": found["query"]}
+    if found["how"] == "=":
+        body["expected"] = found["what"]
+    elif found["how"] == ">=":
+        try:
+            body["at_least"] = float(found["what"])
+        except ValueError:
+            raise BadArgumentError(
+                f"no number: {found['what']!r}", fix="say NAME >= 5: QUERY"
+            ) from None
+    return body
 
 
 async def list_schedules(*, output: Output = None) -> None:
@@ -76,9 +122,19 @@ async def list_schedules(*, output: Output = None) -> None:
 
 
 async def show_schedule(schedule: str, *, output: Output = None) -> None:
-    """Show one schedule."""
+    """Show one schedule, and what it would run into."""
     async with connected() as client:
-        show_one(await client.named("/schedules", schedule), output)
+        named = await client.named("/schedules", schedule)
+        found = await client.get(f"/schedules/{named['id']}")
+    _warn(found)
+    show_one(found, output)
+
+
+def _warn(shown: dict[str, Any]) -> None:
+    for warning in shown["warnings"]:
+        others = f" (with {', '.join(warning['schedules'])})" if warning["schedules"] else ""
+        times = f"{warning['at']}, {warning['times']} times"
+        note(f"Warning: {warning['sentence']}{others}: {times}.")
 
 
 async def preview(schedule: str, *, output: Output = None) -> None:

@@ -82,15 +82,15 @@ class Story:
         store = {"kind": "local", "root": str(archives)}
         self._store = (await self._api.post("/stores", {"name": "demo", "store": store}))["id"]
 
-    async def request_backup(self) -> dict[str, Any]:
-        """Ask for a backup of the shop."""
-        body = {"database": self._database(SHOP), "store_id": self._store}
+    async def request_backup(self, **how: str) -> dict[str, Any]:
+        """Ask for a backup of the shop; `how` are further fields of the request."""
+        body = {"database": self._database(SHOP), "store_id": self._store, **how}
         return await self._api.post("/backups", body)
 
-    async def back_up(self) -> tuple[str, BackupFigures]:
+    async def back_up(self, **how: str) -> tuple[str, BackupFigures]:
         """A backup from request to completion, with its figures."""
         began = time.monotonic()
-        asked = await self.request_backup()
+        asked = await self.request_backup(**how)
         await self._api.ended(asked["run_id"])
         seconds = time.monotonic() - began
         done = await self._api.get(f"/backups/{asked['id']}")
@@ -136,12 +136,15 @@ class Story:
         )
         return good and not bad
 
-    async def recovered(self, archive: Path, expected: Content) -> bool:
-        """Whether the archive opens with the recovery key alone, and holds the shop."""
-        dump = self._folder / "recovered.dump"
+    async def recovered(
+        self, archive: Path, expected: Content, name: str = "recovered_by_hand"
+    ) -> bool:
+        """Whether the archive opens with the recovery key alone, and holds the shop, which is
+        restored as `name`."""
+        dump = self._folder / f"{name}.dump"
         if not await asyncio.to_thread(self._recovery.decrypt, archive, dump):
             return False
-        target = self._source.database("recovered_by_hand")
+        target = self._source.database(name)
         return await restore_by_hand(dump, target) and await self.equal(expected, target.database)
 
     async def audit(self) -> tuple[Audit, bool]:

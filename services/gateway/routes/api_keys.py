@@ -22,7 +22,7 @@ from services.gateway.errors import InputFault, InvalidFieldsError, Precondition
 from services.gateway.granting import NewGrants, refuse_unknown_in
 from services.gateway.grants import holds
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, Window, listed
+from services.gateway.listing import ByName, Cursor, Limit, NamePart, listed, named, sorted_by
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.peers import networks
 from services.gateway.representations import Input, Name
@@ -79,21 +79,20 @@ API_KEY: Noun[Any] = Noun("api_key", keys, PATH, _row)
 
 
 @get(PATH, opt={"right": Right.PERSON}, tags=["api-keys"], operation_id="list_api_keys")
-async def list_api_keys(
-    deps: Deps, caller: Who, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def list_api_keys(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    deps: Deps,
+    caller: Who,
+    name: NamePart = None,
+    sort: ByName = "created_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[ApiKeyShown]:
     """List the own API keys; with the right api_keys.read everybody's. The oldest first."""
     query = select(keys)
     if not holds(caller, Right.API_KEYS_READ):
         query = query.where(keys.c.user_id == caller.user_id)
-    window = Window(
-        column=keys.c.created_at,
-        id_column=keys.c.id,
-        kind=tuple[str, datetime, str],
-        limit=limit,
-        cursor=cursor,
-    )
-    page = await listed(deps, query, window, _row)
+    window = sorted_by(keys, sort, limit, cursor)
+    page = await listed(deps, named(query, keys, name), window, _row)
     items = [await _shown(deps, row) for row in page.items]
     return Page(items=items, next_cursor=page.next_cursor)
 

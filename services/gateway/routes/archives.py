@@ -9,17 +9,19 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from services.gateway import configured
 from services.gateway.appending import land
-from services.gateway.errors import NotRestorableError
+from services.gateway.dependencies import Dependencies
+from services.gateway.errors import NoRoomError, NotRestorableError
 from services.gateway.injection import Deps, Who
 from services.gateway.once import Answer, answer, first_id, once
 from services.gateway.references import refuse_unknown_store
 from services.gateway.representations import Accepted, Input, Label, convert
 from services.gateway.rights import Right
 from services.gateway.routes.backups import BACKUP
+from services.gateway.routes.store_usage import held_in
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.errors import ConflictError
 from shared.messages.facts import (
@@ -30,7 +32,7 @@ from shared.messages.facts import (
 )
 from shared.messages.facts.archives import archive_id
 from shared.messages.values import Problem
-from shared.readmodel.tables import archives
+from shared.readmodel.tables import archives, backups, stores
 
 
 class NewArchive(Input, frozen=True, kw_only=True):
@@ -50,6 +52,7 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
     stored_at: datetime | None = None
     verified_at: datetime | None = None
+    locked_until: datetime | None = None
 
 
 class Archives(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +101,7 @@ async def copy_backup(
     said = await deps.bus.last_of(subject)
     last = max(said, key=lambda one: one.seq) if said else None
     if last is None or isinstance(last.message, ArchiveFailed | ArchiveDeleted):
+        await _refuse_without_room(deps, data.store_id, row.stored_bytes or 0)
         asked = ArchiveRequested(
             archive_id=about,
             backup_id=backup_id,
@@ -143,6 +147,29 @@ async def verify_backup(
         return answer(202, Accepted(id=str(run_id), href=location), location)
 
     return await once(request, deps, caller, create)
+
+
+async def _refuse_without_room(deps: Dependencies, store_id: str, wanted_bytes: int) -> None:
+    """Raise NoRoomError where the copy, with those that are on their way, exceeds the quota."""
+    store = await deps.read_model.one(select(stores.c.quota_bytes).where(stores.c.id == store_id))
+    if store is None or store.quota_bytes is None:
+        return
+    coming = (
+        select(func.coalesce(func.sum(backups.c.stored_bytes), 0))
+        .join(archives, archives.c.backup_id == backups.c.id)
+        .where(archives.c.store_id == store_id, archives.c.status == "requested")
+    )
+    held = held_in(store_id)
+    stands = select(func.coalesce(func.sum(held.c.stored_bytes), 0)).select_from(held)
+    row = await deps.read_model.one(
+        select((stands.scalar_subquery() + coming.scalar_subquery()).label("taken"))
+    )
+    taken = int(row.taken) if row else 0
+    if taken + wanted_bytes > store.quota_bytes:
+        raise NoRoomError(
+            f"the store holds or awaits {taken} of {store.quota_bytes} bytes,"
+            f" and the copy needs {wanted_bytes}"
+        )
 
 
 ROUTES = [

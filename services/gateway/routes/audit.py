@@ -29,7 +29,9 @@ from services.gateway.representations import convert
 from services.gateway.rights import Right
 from services.gateway.scope import everywhere
 from shared.errors import ForbiddenError, NotFoundError
-from shared.readmodel.tables import audit_checkpoints, audit_logs
+from shared.messages.values import AuditHandover
+from shared.readmodel.configured import platform_of
+from shared.readmodel.tables import audit_checkpoints, audit_logs, platform
 
 Size = Annotated[
     int | None,
@@ -45,12 +47,16 @@ NewSize = Annotated[
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest signed statement about the whole log (a C2SP signed note)."""
+    """The newest signed statement about the whole log (a C2SP signed note).
+
+    `handovers` lead from the first audit key to the present one, and prove themselves.
+    """
 
     size: int
     root: str
     note: str
     at: datetime
+    handovers: list[AuditHandover] = []
 
 
 class InclusionProof(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +213,9 @@ async def _checkpoint(deps: Dependencies, size: int | None) -> Checkpoint:
     if row is None:
         what = "no checkpoint was signed yet" if size is None else "no checkpoint has this size"
         raise NotFoundError(what, fix="wait a minute, or ask for the newest")
-    return convert(row, Checkpoint, root=row.root.hex())
+    identity = await deps.read_model.one(select(platform))
+    handovers = platform_of(identity).handovers if identity else []
+    return convert(row, Checkpoint, root=row.root.hex(), handovers=handovers)
 
 
 ROUTES = [

@@ -19,6 +19,7 @@ from shared.archive.keys import fingerprint
 from shared.audit.export import PAGE, export_lines
 from shared.errors import NotFoundError
 from shared.messages.facts import AuditExported
+from shared.readmodel.configured import platform_of
 from shared.readmodel.tables import audit_logs, platform
 
 WithEvents = Annotated[
@@ -63,11 +64,16 @@ async def export_audit(
 
 
 async def _jsonl(deps: Dependencies, *, events: bool) -> AsyncIterator[bytes]:
-    row = await deps.read_model.one(select(platform.c.setting))
+    row = await deps.read_model.one(select(platform))
     if row is None:
         raise NotFoundError("this installation has no identity yet", fix="start it once")
-    public = bytes.fromhex(row.setting["audit_public_key"])
-    return export_lines(deps.read_model, fingerprint=fingerprint(public), events=events)
+    known = platform_of(row)
+    return export_lines(
+        deps.read_model,
+        fingerprint=fingerprint(bytes.fromhex(known.audit_public_key)),
+        handovers=known.handovers,
+        events=events,
+    )
 
 
 async def _csv(deps: Dependencies) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import JSONBody
 from msgspec import Meta
@@ -12,6 +13,7 @@ from services.gateway.accounts import Account
 from services.gateway.authentication import REFRESH_COOKIE, peer_of, refuse_foreign_origin
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import SessionEndedError, WrongCredentialsError
+from services.gateway.grants import holds
 from services.gateway.injection import Deps, Who
 from services.gateway.passwords import LONGEST
 from services.gateway.representations import Input
@@ -37,6 +39,15 @@ class Credentials(Input, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "Credentials(***)"
+
+
+class Me(Account, frozen=True, kw_only=True):
+    """The account that asks, and the `rights` that it holds anywhere: what a page may offer.
+
+    Where it holds them is the server's business, which decides each time.
+    """
+
+    rights: list[Right]
 
 
 class Refresh(Input, frozen=True, kw_only=True):
@@ -128,12 +139,13 @@ async def logout(deps: Deps, caller: Who) -> Response[None]:
 
 
 @get("/auth/me", opt={"right": Right.SELF}, tags=["auth"], operation_id="me")
-async def me(deps: Deps, caller: Who) -> Account:
-    """The signed-in account."""
+async def me(deps: Deps, caller: Who) -> Me:
+    """The signed-in account, and what it may do."""
     account = await deps.accounts.by_id(caller.user_id)
     if account is None:
         raise UnauthenticatedError("the account is deleted")
-    return account
+    rights: list[Right] = [it for it in Right if it is not Right.PUBLIC and holds(caller, it)]
+    return Me(**msgspec.structs.asdict(account), rights=rights)
 
 
 ROUTES = [

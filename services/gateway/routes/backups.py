@@ -16,6 +16,7 @@ from services.gateway import configured
 from services.gateway.appending import land, seen
 from services.gateway.backup_facts import Facts, land_on
 from services.gateway.callers import Caller
+from services.gateway.chained import refuse_needed, refuse_without_parent
 from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import (
@@ -30,7 +31,16 @@ from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
 from services.gateway.once import Answer, answer, first_id, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.references import Reference, pool_of, refuse_unknown_store
-from services.gateway.representations import Accepted, Input, Label, Text, convert
+from services.gateway.representations import (
+    Accepted,
+    BackupKind,
+    ChainLimit,
+    CodecName,
+    Input,
+    Label,
+    Text,
+    convert,
+)
 from services.gateway.rights import Right
 from services.gateway.scope import visible
 from shared.bus import Draft, Expect, WrongSequenceError
@@ -42,8 +52,9 @@ from shared.messages.facts import (
     BackupRequested,
     BackupUndeleted,
 )
-from shared.messages.values import ArchiveFacts, DatabaseRef, Hold, Problem
+from shared.messages.values import ArchiveFacts, BackupType, CheckResult, Hold, Problem
 from shared.readmodel.tables import archives, backup_metadata, backups
+from shared.restorability import Restorability, restorabilities
 from shared.retention.deletion import is_begun, taken_back, wish_in
 from shared.retention.holds import holding, holds_in
 
@@ -62,6 +73,9 @@ StatusFilter = Annotated[
     BackupStatus | None, QueryParameter(description="Only backups in this status")
 ]
 DatabaseFilter = Annotated[UUID | None, QueryParameter(description="Only backups of this database")]
+ChainFilter = Annotated[
+    UUID | None, QueryParameter(description="Only the backups of the chain of this full")
+]
 ServerFilter = Annotated[UUID | None, QueryParameter(description="Only backups from this server")]
 
 
@@ -73,14 +87,21 @@ class NewBackup(Input, frozen=True, kw_only=True):
     further_store_ids: Annotated[
         list[Label], Meta(max_length=10, description="Stores that get a copy once it is completed")
     ] = []
-    type: Literal["full"] = "full"
+    type: BackupKind = "full"
     method: Literal["logical"] = "logical"
-    codec: Literal["zstd", "none"] = "zstd"
+    codec: CodecName = "zstd"
+    chain_limit: ChainLimit = 30
     note: Text = ""
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
-    """One backup. `proof` says what reading the archive again has shown."""
+    """One backup. `proof` says what reading the archive again has shown. `parent_id` is what it
+    builds on, `chain_id` the full that its chain begins with, `fresh_bytes` what no other backup
+    of the chain holds. `restore_tested_at` is when it was last restored into a throw-away
+    instance and found equal, `restore_test_s` how long that took, `restore_test_problem` why the
+    last such test failed, `restore_test_checks` what the last one answered. `deep_verified_at` is
+    when it was last read with its keys and found whole. Until
+    `locked_until` its store lets nobody delete it: a wish to waits until then."""
 
     id: UUID
     run_id: UUID
@@ -95,7 +116,11 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     status: BackupStatus
     proof: Proof = "unverified"
     attempt: int = 0
+    chain_id: UUID | None = None
+    parent_id: UUID | None = None
     raw_bytes: int | None = None
+    fresh_bytes: int | None = None
+    full_because: str = ""
     stored_bytes: int | None = None
     problem: Problem | None = None
     actor: str
@@ -105,10 +130,18 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     taken_at: datetime | None = None
     verified_at: datetime | None = None
+    restore_tested_at: datetime | None = None
+    restore_test_s: float | None = None
+    restore_test_problem: Problem | None = None
+    restore_test_checks: list[CheckResult] | None = None
+    deep_verified_at: datetime | None = None
+    deep_verify_s: float | None = None
     holds: list[Hold] = []
     delete_after: datetime | None = None
+    locked_until: datetime | None = None
     version: int
     archive: ArchiveFacts | None = None
+    restorability: Restorability | None = None
 
 
 def backup_of(row: Row[Any]) -> Backup:
@@ -126,6 +159,7 @@ async def list_backups(  # noqa: PLR0913, PLR0917 - an argument per query parame
     status: StatusFilter = None,
     database_id: DatabaseFilter = None,
     server_id: ServerFilter = None,
+    chain_id: ChainFilter = None,
     sort: ByTime = "-requested_at",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -139,13 +173,17 @@ async def list_backups(  # noqa: PLR0913, PLR0917 - an argument per query parame
         cursor=cursor,
         descending=sort.startswith("-"),
     )
-    query = _filtered(status, database_id, server_id)
+    query = _filtered(status, database_id, server_id, chain_id)
     query = query.where(visible(caller, Right.BACKUPS_READ, backups.c.server_id))
     return await listed(deps, query, window, backup_of)
 
 
-def _filtered(status: str | None, database_id: UUID | None, server_id: UUID | None) -> Select[Any]:
+def _filtered(
+    status: str | None, database_id: UUID | None, server_id: UUID | None, chain_id: UUID | None
+) -> Select[Any]:
     query = select(backups)
+    if chain_id is not None:
+        query = query.where(backups.c.chain_id == chain_id)
     if status is not None:
         query = query.where(backups.c.status == status)
     if database_id is not None:
@@ -184,7 +222,9 @@ async def _create(deps: Dependencies, caller: Caller, thing: UUID, data: NewBack
         store_id=data.store_id,
         further_store_ids=[*dict.fromkeys(data.further_store_ids)],
         run_pool=await pool_of(deps, caller, Right.BACKUPS_CREATE, data.database),
+        type_wanted=BackupType(data.type),
         codec=data.codec,
+        chain_limit=data.chain_limit,
         note=data.note,
         actor=caller.actor,
         request_id=caller.request_id,
@@ -208,8 +248,9 @@ async def _stored(deps: Dependencies, asked: BackupRequested) -> BackupRequested
     return stored
 
 
-def _wish(asked: BackupRequested) -> tuple[DatabaseRef, str, str, str, list[str]]:
-    return (asked.database, asked.store_id, asked.codec, asked.note, asked.further_store_ids)
+def _wish(asked: BackupRequested) -> tuple[object, ...]:
+    how = (asked.type_wanted, asked.codec, asked.chain_limit)
+    return (asked.database, asked.store_id, how, asked.note, asked.further_store_ids)
 
 
 async def _shown(deps: Dependencies, asked: BackupRequested, *, seq: int) -> Backup:
@@ -242,12 +283,18 @@ async def _shown(deps: Dependencies, asked: BackupRequested, *, seq: int) -> Bac
     operation_id="get_backup",
 )
 async def get_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Backup]:
-    """Show one backup with what is known of its archive."""
+    """Show one backup with what is known of its archive, and whether it can be restored."""
     row = await configured.admitted(deps, caller, Right.BACKUPS_READ, BACKUP, backup_id)
     archive = await deps.read_model.one(
         select(backup_metadata.c.archive).where(backup_metadata.c.backup_id == backup_id)
     )
-    shown = convert(row, Backup, archive=archive.archive if archive else None)
+    known = await restorabilities(deps.read_model, [row])
+    shown = convert(
+        row,
+        Backup,
+        archive=archive.archive if archive else None,
+        restorability=known.get(backup_id),
+    )
     return Response(shown, headers={"ETag": f'"{row.version}"'})
 
 
@@ -266,6 +313,7 @@ async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> R
         raise StillRunningError("the backup is not finished")
     if row.status == "deleted" and not await _copied(deps, backup_id):
         raise ConflictError("the backup is deleted already")
+    await refuse_needed(deps, row)
 
     def wish(facts: Facts) -> BackupDeleteRequested | None:
         if isinstance(wish_in(facts), BackupDeleteRequested) and row.status != "deleted":
@@ -296,7 +344,8 @@ async def delete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> R
 async def undelete_backup(backup_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Accepted]:
     """Take the deletion of a backup back, before it has begun. What a policy let expire needs a
     hold first, or it would expire again."""
-    await configured.admitted(deps, caller, Right.BACKUPS_DELETE, BACKUP, backup_id)
+    row = await configured.admitted(deps, caller, Right.BACKUPS_DELETE, BACKUP, backup_id)
+    await refuse_without_parent(deps, row)
 
     def keep(facts: Facts) -> BackupUndeleted | None:
         if is_begun(facts):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError, PreconditionFailedError
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, Window, listed
+from services.gateway.listing import Cursor, Limit, NamePart, Window, listed, named
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input, Label, convert
 from services.gateway.rights import Right
@@ -60,16 +60,27 @@ def database_of(row: Row[Any]) -> Database:
 DATABASE = Noun("database", databases, "/databases", database_of, server="server_id")
 
 
+TagFilter = Annotated[
+    str | None, QueryParameter(max_length=64, description="Only databases with this tag")
+]
+NameSort = Annotated[
+    Literal["name", "-name"], QueryParameter(description="`-` turns the order round")
+]
+
+
 @get(
     "/databases",
     opt={"right": Right.DATABASES_READ},
     tags=["databases"],
     operation_id="list_databases",
 )
-async def list_databases(
+async def list_databases(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     deps: Deps,
     caller: Who,
     server_id: ServerFilter = None,
+    name: NamePart = None,
+    tag: TagFilter = None,
+    sort: NameSort = "name",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Database]:
@@ -77,12 +88,16 @@ async def list_databases(
     query = select(databases).where(visible(caller, Right.DATABASES_READ, databases.c.server_id))
     if server_id is not None:
         query = query.where(databases.c.server_id == server_id)
+    if tag is not None:
+        query = query.where(databases.c.tags.contains([tag]))
+    query = named(query, databases, name)
     window = Window(
         column=databases.c.name,
         id_column=databases.c.id,
         kind=tuple[str, str, UUID],
         limit=limit,
         cursor=cursor,
+        descending=sort.startswith("-"),
     )
     return await listed(deps, query, window, database_of)
 

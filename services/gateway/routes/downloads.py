@@ -12,16 +12,17 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from uuid_utils.compat import uuid7
 
 from services.gateway import configured
 from services.gateway.appending import land
-from services.gateway.archive_stream import Content, Source, decrypted, encrypted, exactly
+from services.gateway.archive_stream import Content, decrypted, encrypted, exactly
 from services.gateway.callers import Caller
 from services.gateway.checkpointed import is_checkpointed
 from services.gateway.dependencies import Dependencies
-from services.gateway.errors import DownloadRefusedError, LinkGoneError, NotDownloadableError
+from services.gateway.download_source import granted_to, parts_of, source_of
+from services.gateway.errors import LinkGoneError, NotDownloadableError
 from services.gateway.injection import Deps, Who
 from services.gateway.links import LIVES, Found, Link, new_token
 from services.gateway.representations import Accepted, Input
@@ -29,24 +30,16 @@ from services.gateway.rights import Right
 from services.gateway.routes.backups import BACKUP
 from services.gateway.scope import admit
 from services.gateway.signing_in import address_of
-from shared.archive.keys import RecipientKey, Trust
+from shared.archive.keys import RecipientKey
 from shared.bus import Draft
 from shared.errors import PlatformError
-from shared.keys.downloads import open_archive_key
-from shared.keys.opened import open_store_config
 from shared.messages.base import consequence
 from shared.messages.facts import (
     BackupDownloaded,
     BackupDownloadFailed,
-    BackupDownloadGranted,
-    BackupDownloadRefused,
     BackupDownloadRequested,
 )
-from shared.messages.values import ArchiveFacts, Problem
-from shared.messages.wire import decode
-from shared.readmodel.configured import store_of
-from shared.readmodel.tables import backup_metadata, event_log, platform, stores
-from shared.stores import open_store
+from shared.messages.values import Problem
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -148,13 +141,14 @@ async def follow_download(token: FromPath[str], deps: Deps, caller: Who) -> Resp
     _refuse_unreadable(row)
     if not await is_checkpointed(deps, link.request_seq):
         return _later(token, link)
-    source = await _source(deps, row)
+    source = await source_of(deps, row)
     if not link.decrypt:
         return await _sent(deps, caller, row, found, await encrypted(source))
-    key = await _archive_key(deps, link)
-    if key is None:
+    granted = await granted_to(deps, link)
+    if granted is None:
         return _later(token, link)
-    return await _sent(deps, caller, row, found, await decrypted(source, key))
+    parts = await parts_of(deps, source, link, granted)
+    return await _sent(deps, caller, row, found, await decrypted(source, parts))
 
 
 def _refuse_unreadable(row: Row[Any]) -> None:
@@ -165,46 +159,6 @@ def _refuse_unreadable(row: Row[Any]) -> None:
 def _later(token: str, link: Link) -> Response[Any]:
     accepted = Accepted(id=str(link.backup_id), href=f"/api/v1/downloads/{token}")
     return Response(accepted, status_code=202, headers={"Retry-After": "1"})
-
-
-async def _source(deps: Dependencies, row: Row[Any]) -> Source:
-    store = await deps.read_model.one(select(stores).where(stores.c.id == row.store_id))
-    known = await deps.read_model.one(
-        select(backup_metadata.c.archive).where(backup_metadata.c.backup_id == row.id)
-    )
-    identity = await deps.read_model.one(select(platform.c.setting))
-    if store is None or known is None or identity is None:
-        raise NotDownloadableError("the store of the backup no longer exists")
-    config = await open_store_config(deps.vault, store_of(store))
-    return Source(
-        store=open_store(msgspec.json.encode(config)),
-        prefix=row.prefix,
-        archive=msgspec.convert(known.archive, ArchiveFacts),
-        trusted=Trust.of(bytes.fromhex(identity.setting["audit_public_key"])),
-    )
-
-
-async def _archive_key(deps: Dependencies, link: Link) -> bytes | None:
-    """What the scheduler sealed for this link; None until it has answered."""
-    answers = [str(consequence(link.request, purpose)) for purpose in ("granted", "refused")]
-    query = select(event_log.c.data).where(event_log.c.event_id.in_(answers))
-    answer = await deps.read_model.one(query)
-    if answer is None:
-        return None
-    asked = await deps.read_model.one(
-        select(event_log.c.data).where(event_log.c.seq == link.request_seq)
-    )
-    said, request = decode(answer.data), decode(asked.data) if asked else None
-    key = deps.links.unwrapped(link)
-    if isinstance(said, BackupDownloadRefused):
-        raise DownloadRefusedError(said.problem.cause, fix=said.problem.fix)
-    if (
-        key is None
-        or not isinstance(said, BackupDownloadGranted)
-        or not isinstance(request, BackupDownloadRequested)
-    ):
-        raise LinkGoneError("the link was made under another SECRET_KEY")
-    return open_archive_key(said.sealed, key, request)
 
 
 async def _sent(

@@ -23,6 +23,12 @@ After = Annotated[str, QueryParameter(max_length=60, description="Cursor; as Las
 Topics = Annotated[str, QueryParameter(max_length=200, description="Nouns, comma-separated")]
 OfRun = Annotated[str, QueryParameter(max_length=64, description="Also the output of this run")]
 
+Progress = Annotated[bool, QueryParameter(description="Also the progress of every run")]
+LogsOf = Annotated[
+    str,
+    QueryParameter(max_length=400, description="Also the output of these runs, comma-separated"),
+]
+
 
 @get(
     "/events",
@@ -39,19 +45,25 @@ async def listen(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     after: After = "",
     topics: Topics = "",
     run: OfRun = "",
+    progress: Progress = False,
+    logs_of: LogsOf = "",
 ) -> Stream:
     """What happens, as it happens. Each `id` is a cursor to come back with.
 
     `resync` says that the cursor is too old: load everything anew, then go on from its `id`.
-    Output of runs comes only for `run`, or with the topic `log`.
+    Output of runs comes only for `run` and `logs_of`, or with the topic `log`.
     """
     cursor = Cursor.read(request.headers.get("last-event-id") or after)
-    asked = Asked(frozenset(filter(None, topics.split(","))), run)
+    asked = Asked(_names(topics), run, progress, _names(logs_of))
     return Stream(
         messages(deps, cursor, Listener(deps.identities, caller, asked)),
         media_type="text/event-stream",
         headers={"x-accel-buffering": "no"},
     )
+
+
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(filter(None, listed.split(",")))
 
 
 async def messages(

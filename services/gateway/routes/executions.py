@@ -9,12 +9,13 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 from sqlalchemy import Row, select
 
 from services.gateway import configured
 from services.gateway.appending import land, seen
+from services.gateway.audit_search import ActorFilter, Since, Until, said_by_whom_when
 from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError, KeyReusedError
@@ -36,6 +37,11 @@ from shared.readmodel.tables import command_executions, servers
 Values = Annotated[dict[VariableName, Value], Meta(max_length=50)]
 
 
+OnServer = Annotated[UUID | None, QueryParameter(description="Only those on this server")]
+Status = Literal["requested", "failed"]
+InStatus = Annotated[Status | None, QueryParameter(description="Only those that stand so")]
+
+
 class NewExecution(Input, frozen=True, kw_only=True):
     """On which server, and what fills the blanks. `reason` stays in the audit log."""
 
@@ -53,7 +59,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     command_version: int
     server_id: UUID
     variables: dict[str, str]
-    status: Literal["requested", "failed"]
+    status: Status
     problem: Problem | None = None
     actor: str
     reason: str
@@ -196,6 +202,11 @@ async def list_executions(  # noqa: PLR0913, PLR0917 - an argument per query par
     command_id: FromPath[UUID],
     deps: Deps,
     caller: Who,
+    server_id: OnServer = None,
+    status: InStatus = None,
+    actor: ActorFilter = None,
+    since: Since = None,
+    until: Until = None,
     sort: ByTime = "-requested_at",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -213,6 +224,10 @@ async def list_executions(  # noqa: PLR0913, PLR0917 - an argument per query par
         command_executions.c.command_id == str(command_id),
         visible(caller, Right.RUNS_READ, command_executions.c.server_id),
     )
+    table = command_executions.c
+    for column, given in ((table.server_id, server_id), (table.status, status)):
+        query = query if given is None else query.where(column == given)
+    query = query.where(*said_by_whom_when(table.actor, table.requested_at, actor, since, until))
     return await listed(deps, query, window, execution_of)
 
 

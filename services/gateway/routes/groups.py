@@ -16,7 +16,7 @@ from services.gateway import configured
 from services.gateway.configured import Change, Noun
 from services.gateway.errors import InUseError
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, all_by_name
+from services.gateway.listing import ByName, Cursor, Limit, NamePart, all_by_name
 from services.gateway.once import Answer, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input, Name, Text, convert
@@ -63,10 +63,16 @@ GROUP = Noun("group", server_groups, PATH, group_of)
 
 @get(PATH, opt={"right": Right.GROUPS_READ}, tags=["servers"], operation_id="list_groups")
 async def list_groups(
-    deps: Deps, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    deps: Deps,
+    name: NamePart = None,
+    sort: ByName = "name",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[Group]:
     """List the groups by name."""
-    return await all_by_name(deps, server_groups, limit, cursor, group_of)
+    return await all_by_name(
+        deps, server_groups, group_of, name=name, sort=sort, limit=limit, cursor=cursor
+    )
 
 
 @post(

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import get
+from litestar.params import QueryParameter
 from msgspec import Meta
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 
 from services.gateway.configured import Change, Noun
 from services.gateway.crud import Crud, routes_of
 from services.gateway.dependencies import Dependencies
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Limit
+from services.gateway.listing import Cursor, Limit
+from services.gateway.objective_ranks import ranked
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input, Label, Name, convert
 from services.gateway.rights import Right
-from services.gateway.scope import visible
 from shared.messages.settings import ObjectiveSetting
-from shared.objectives import Judged, Standing, databases_of, judged, objectives_of
-from shared.readmodel.tables import databases, objectives
+from shared.objectives import Judged, Standing
+from shared.readmodel.tables import objectives
 
 TEN_YEARS_S = 315_360_000
 _Seconds = Annotated[int, Meta(ge=60, le=TEN_YEARS_S)]
 _Labels = Annotated[list[Label], Meta(max_length=1000)]
+ByBurn = Annotated[Literal["-burn", "burn"], QueryParameter(description="`-` is the worst first")]
+StandingFilter = Annotated[
+    Literal["met", "at_risk", "missed"] | None,
+    QueryParameter(description="Only databases that stand so"),
+]
+ObjectiveFilter = Annotated[
+    str | None, QueryParameter(max_length=64, description="Only databases under this objective")
+]
+ServerFilter = Annotated[UUID | None, QueryParameter(description="Only databases of this server")]
 
 
 class NewObjective(Input, frozen=True, kw_only=True):
@@ -90,17 +100,32 @@ async def _setting(
     tags=["objectives"],
     operation_id="list_objective_status",
 )
-async def list_status(
-    deps: Deps, caller: Who, limit: Limit = DEFAULT_LIMIT
+async def list_status(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    deps: Deps,
+    caller: Who,
+    standing: StandingFilter = None,
+    objective_id: ObjectiveFilter = None,
+    server_id: ServerFilter = None,
+    sort: ByBurn = "-burn",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[ObjectiveStatus]:
-    """List the databases that are under an objective; those that are worst off come first."""
-    query = select(databases.c.id).where(
-        visible(caller, Right.OBJECTIVES_READ, databases.c.server_id)
+    """List the databases that are under an objective; those that are worst off come first.
+
+    Every page stands as of the moment of the first: what burns meanwhile changes no place.
+    """
+    found = await ranked(deps, caller, sort, cursor, server_id)
+    wanted = [
+        one
+        for one in found.behind
+        if standing in {None, one.standing.value} and objective_id in {None, one.objective.id}
+    ]
+    shown = wanted[:limit]
+    more = len(wanted) > limit
+    return Page(
+        items=[_status(one) for one in shown],
+        next_cursor=found.after(deps, shown[-1]) if more else None,
     )
-    seen = {row.id for row in await deps.read_model.rows(query)}
-    known = [one for one in await databases_of(deps.read_model) if one.id in seen]
-    found = judged(known, await objectives_of(deps.read_model), deps.clock())
-    return Page(items=[_status(one) for one in found[:limit]])
 
 
 def _status(one: Judged) -> ObjectiveStatus:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import msgspec
 from litestar import get
 
+from services.gateway.footing import replicas, streams, versions
 from services.gateway.injection import Deps
 from services.gateway.overview import Overview, overview
 from services.gateway.rights import Right
+from services.gateway.routes.dispatch import dispatch_now
 
 
 @get("/system", opt={"right": Right.SYSTEM_READ}, tags=["system"], operation_id="read_system")
 async def read_system(deps: Deps) -> Overview:
     """Show how the installation does, and what is wrong with it; at most ten seconds old."""
-    return overview(await deps.monitoring.families())
+    seen = overview(await deps.monitoring.families())
+    now = await dispatch_now(deps)
+    warnings = [f"no run begins: dispatch is paused ({now.reason})"] if now.paused else []
+    return msgspec.structs.replace(
+        seen,
+        warnings=[*warnings, *seen.warnings],
+        replicas=await replicas(deps.bus),
+        streams=await streams(deps.bus),
+        versions=await versions(deps.read_model),
+    )
 
 
 ROUTES = [read_system]

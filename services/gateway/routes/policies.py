@@ -16,7 +16,7 @@ from services.gateway import configured
 from services.gateway.configured import Change, Noun
 from services.gateway.errors import InputFault, InUseError, InvalidFieldsError
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, all_by_name
+from services.gateway.listing import ByName, Cursor, Limit, NamePart, all_by_name
 from services.gateway.once import Answer, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input, Name, convert
@@ -80,10 +80,16 @@ POLICY = Noun("policy", retention_policies, "/policies", policy_of)
     "/policies", opt={"right": Right.POLICIES_READ}, tags=["policies"], operation_id="list_policies"
 )
 async def list_policies(
-    deps: Deps, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    deps: Deps,
+    name: NamePart = None,
+    sort: ByName = "name",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[Policy]:
     """List the policies by name."""
-    return await all_by_name(deps, retention_policies, limit, cursor, policy_of)
+    return await all_by_name(
+        deps, retention_policies, policy_of, name=name, sort=sort, limit=limit, cursor=cursor
+    )
 
 
 @post(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import Row, select
 
 from services.gateway import configured
@@ -29,7 +29,7 @@ from services.gateway.scope import visible
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.messages.base import consequence
 from shared.messages.facts import RestoreRequested
-from shared.messages.values import DatabaseRef, Problem, TableContent
+from shared.messages.values import CheckResult, Problem, TableContent
 from shared.readmodel.tables import archives, restores
 
 
@@ -45,7 +45,9 @@ class NewRestore(Input, frozen=True, kw_only=True):
 
 
 class Restore(msgspec.Struct, frozen=True, kw_only=True):
-    """One restore; `tables` is what was counted in the target afterwards."""
+    """One restore; `tables` is what was counted in the target afterwards. A `test` went into a
+    throw-away instance, and was asked `checks`; `schedule_id` and `slot` say for which schedule.
+    Of a `deep` one the backup was only read with its keys."""
 
     id: UUID
     run_id: UUID
@@ -57,11 +59,16 @@ class Restore(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
     actor: str
     reason: str
+    test: bool = False
+    deep: bool = False
     raw_bytes: int | None = None
     tables: list[TableContent] | None = None
     requested_at: datetime
     completed_at: datetime | None = None
     seconds: float | None = None
+    checks: list[CheckResult] | None = None
+    schedule_id: str | None = None
+    slot: datetime | None = None
     version: int
 
 
@@ -71,6 +78,50 @@ def restore_of(row: Row[Any]) -> Restore:
 
 
 RESTORE = Noun("restore", restores, "/restores", restore_of, server="target_server_id")
+
+
+@post(
+    "/backups/{backup_id:uuid}/test-restore",
+    opt={"right": Right.BACKUPS_VERIFY},
+    tags=["restores"],
+    operation_id="test_restore_backup",
+    status_code=202,
+)
+async def test_restore_backup(
+    backup_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
+) -> Response[Restore]:
+    """Restore a backup into a throw-away instance on the executor's machine, compare its content,
+    and remove it; `Location` leads to the run."""
+    row = await configured.admitted(deps, caller, Right.BACKUPS_VERIFY, BACKUP, backup_id)
+    target = Reference(server_id=row.server_id, endpoint=row.endpoint, name=row.database_name)
+    wish = NewRestore(target=target, reason="test")
+
+    async def create(thing: UUID) -> Answer:
+        return await _asked(deps, caller, thing, row, wish, test=True)
+
+    return await once(request, deps, caller, create)
+
+
+@post(
+    "/backups/{backup_id:uuid}/deep-verify",
+    opt={"right": Right.BACKUPS_VERIFY},
+    tags=["restores"],
+    operation_id="deep_verify_backup",
+    status_code=202,
+)
+async def deep_verify_backup(
+    backup_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
+) -> Response[Restore]:
+    """Read a backup with its keys as a restore would, compare all of it, and write it nowhere;
+    `Location` leads to the run."""
+    row = await configured.admitted(deps, caller, Right.BACKUPS_VERIFY, BACKUP, backup_id)
+    target = Reference(server_id=row.server_id, endpoint=row.endpoint, name=row.database_name)
+    wish = NewRestore(target=target, reason="deep verification")
+
+    async def create(thing: UUID) -> Answer:
+        return await _asked(deps, caller, thing, row, wish, deep=True)
+
+    return await once(request, deps, caller, create)
 
 
 @post(
@@ -99,14 +150,29 @@ async def restore_backup(
 async def _create(
     deps: Dependencies, caller: Caller, thing: UUID, backup_id: UUID, data: NewRestore
 ) -> Answer:
-    right = Right.BACKUPS_RESTORE
-    row = await configured.admitted(deps, caller, right, BACKUP, backup_id)
+    row = await configured.admitted(deps, caller, Right.BACKUPS_RESTORE, BACKUP, backup_id)
+    return await _asked(deps, caller, thing, row, data)
+
+
+async def _asked(  # noqa: PLR0913 - what a restore is made of
+    deps: Dependencies,
+    caller: Caller,
+    thing: UUID,
+    row: Row[Any],
+    data: NewRestore,
+    *,
+    test: bool = False,
+    deep: bool = False,
+) -> Answer:
+    right = Right.BACKUPS_VERIFY if test or deep else Right.BACKUPS_RESTORE
     await _refuse_unrestorable(deps, row, data.store_id)
     asked = RestoreRequested(
         id=first_id(thing),
         restore_id=thing,
         run_id=consequence(thing, "run"),
-        backup_id=backup_id,
+        backup_id=row.id,
+        test=test,
+        deep=deep,
         target=data.target.named(),
         run_pool=await pool_of(deps, caller, right, data.target, at="/target"),
         reason=data.reason,
@@ -153,8 +219,8 @@ async def _stored(deps: Dependencies, asked: RestoreRequested) -> RestoreRequest
     return stored
 
 
-def _wish(asked: RestoreRequested) -> tuple[UUID, DatabaseRef, str, str | None]:
-    return (asked.backup_id, asked.target, asked.reason, asked.store_id)
+def _wish(asked: RestoreRequested) -> tuple[object, ...]:
+    return (asked.backup_id, asked.target, asked.reason, asked.store_id, asked.test, asked.deep)
 
 
 async def _shown(deps: Dependencies, asked: RestoreRequested, *, seq: int) -> Restore:
@@ -171,17 +237,28 @@ async def _shown(deps: Dependencies, asked: RestoreRequested, *, seq: int) -> Re
         status="requested",
         actor=asked.actor,
         reason=asked.reason,
+        test=asked.test,
+        deep=asked.deep,
         requested_at=asked.at.astimezone(UTC),
         version=seq,
     )
 
 
+StatusFilter = Annotated[
+    Literal["requested", "running", "completed", "failed", "cancelled"] | None,
+    QueryParameter(description="Only restores in this status"),
+]
+BackupFilter = Annotated[UUID | None, QueryParameter(description="Only restores of this backup")]
+
+
 @get(
     "/restores", opt={"right": Right.BACKUPS_READ}, tags=["restores"], operation_id="list_restores"
 )
-async def list_restores(
+async def list_restores(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     deps: Deps,
     caller: Who,
+    status: StatusFilter = None,
+    backup_id: BackupFilter = None,
     sort: ByTime = "-requested_at",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -196,6 +273,10 @@ async def list_restores(
         descending=sort.startswith("-"),
     )
     query = select(restores).where(visible(caller, Right.BACKUPS_READ, restores.c.target_server_id))
+    if status is not None:
+        query = query.where(restores.c.status == status)
+    if backup_id is not None:
+        query = query.where(restores.c.backup_id == backup_id)
     return await listed(deps, query, window, restore_of)
 
 
@@ -213,6 +294,8 @@ async def get_restore(restore_id: FromPath[UUID], deps: Deps, caller: Who) -> Re
 
 ROUTES = [
     restore_backup,
+    test_restore_backup,
+    deep_verify_backup,
     list_restores,
     get_restore,
 ]

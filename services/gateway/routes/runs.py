@@ -36,7 +36,7 @@ SILENCE_S = 10.0
 """How long to wait for a line that was there a moment ago: it may have expired meanwhile."""
 
 RunStatus = Literal["requested", "dispatched", "running", "completed", "failed", "cancelled"]
-RunKind = Literal["backup", "restore", "command", "test", "discovery"]
+RunKind = Literal["backup", "restore", "verification", "command", "test", "discovery"]
 StatusFilter = Annotated[RunStatus | None, QueryParameter(description="Only runs in this status")]
 KindFilter = Annotated[RunKind | None, QueryParameter(description="Only runs of this kind")]
 ServerFilter = Annotated[UUID | None, QueryParameter(description="Only runs on this server")]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid5
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import Row, select
 
 from services.gateway import configured
@@ -18,7 +18,7 @@ from services.gateway.callers import Caller
 from services.gateway.configured import Change, Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, by_name, listed
+from services.gateway.listing import ByName, Cursor, Limit, NamePart, listed, named, sorted_by
 from services.gateway.once import Answer, answer, first_id, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import convert
@@ -32,16 +32,19 @@ from shared.messages.base import consequence
 from shared.messages.facts import BackupRequested
 from shared.messages.settings import ScheduleSetting
 from shared.messages.settings.schedules import ScheduleTarget
-from shared.messages.values import Problem
+from shared.messages.values import Check, Problem
 from shared.readmodel.tables import schedules
 from shared.timetable.conflicts import Conflict
 
 AT_ONCE = 32
+PausedFilter = Annotated[
+    bool | None, QueryParameter(description="Only those that are paused, or are not")
+]
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """A schedule. `problem` is what the scheduler found wrong with it; `warnings` come with the
-    answer to saving it."""
+    """A schedule. `problem` is what the scheduler found wrong with it; `warnings`, what it would
+    run into, come when it is saved or shown alone, not in lists."""
 
     id: str
     name: str
@@ -54,11 +57,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     method: str
     codec: str
+    chain_limit: int
     jitter_s: int
     blackout_ids: list[str]
     missed: str
     missed_within_s: int
     paused: bool
+    test_restore: str
+    checks: list[Check]
     problem: Problem | None = None
     warnings: list[Conflict] = []
     created_at: datetime
@@ -85,12 +91,21 @@ def _told(operation: str, right: Right) -> dict[str, Any]:
 
 
 @get("/schedules", **_told("list_schedules", Right.SCHEDULES_READ))
-async def list_schedules(
-    deps: Deps, caller: Who, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def list_schedules(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    deps: Deps,
+    caller: Who,
+    name: NamePart = None,
+    paused: PausedFilter = None,
+    sort: ByName = "name",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[Schedule]:
     """List the schedules by name."""
     query = select(schedules).where(seen_schedules(caller, Right.SCHEDULES_READ))
-    return await listed(deps, query, by_name(schedules, limit, cursor), schedule_of)
+    if paused is not None:
+        query = query.where(schedules.c.paused == paused)
+    window = sorted_by(schedules, sort, limit, cursor)
+    return await listed(deps, named(query, schedules, name), window, schedule_of)
 
 
 @post("/schedules", status_code=201, **_told("create_schedule", Right.SCHEDULES_WRITE))
@@ -101,7 +116,7 @@ async def create_schedule(
 
     async def create(thing: UUID) -> Answer:
         await refuse_unusable(deps, caller, data)
-        warnings = await warnings_of(deps, str(thing), data)
+        warnings = await warnings_of(deps, caller, str(thing), data)
         change = configured.creating(thing, caller)
 
         async def make() -> ScheduleSetting:
@@ -118,14 +133,15 @@ async def preview_new_schedule(
 ) -> SchedulePreview:
     """Show what a schedule would do that is not saved."""
     await refuse_unusable(deps, caller, data)
-    return await schedule_preview(deps, "", data)
+    return await schedule_preview(deps, caller, "", data)
 
 
 @get("/schedules/{schedule_id:uuid}", **_told("get_schedule", Right.SCHEDULES_READ))
 async def get_schedule(schedule_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Schedule]:
-    """Show one schedule."""
+    """Show one schedule, and what it would run into as things are now."""
     row = await admitted_schedule(deps, caller, Right.SCHEDULES_READ, schedule_id)
-    return configured.shown(row, SCHEDULE)
+    warnings = await warnings_of(deps, caller, row.id, _input(row))
+    return configured.shown(row, _warning(warnings))
 
 
 @put("/schedules/{schedule_id:uuid}", **_told("replace_schedule", Right.SCHEDULES_WRITE))
@@ -140,7 +156,7 @@ async def replace_schedule(
     row = await admitted_schedule(deps, caller, Right.SCHEDULES_WRITE, schedule_id)
     configured.at_version(SCHEDULE, row, request)
     await refuse_unusable(deps, caller, data)
-    warnings = await warnings_of(deps, row.id, data)
+    warnings = await warnings_of(deps, caller, row.id, data)
     setting = _setting(configured.changing(schedule_id, caller), data)
     return await configured.replace(deps, _warning(warnings), row, setting, data.name)
 
@@ -163,7 +179,7 @@ async def delete_schedule(
 async def preview_schedule(schedule_id: FromPath[UUID], deps: Deps, caller: Who) -> SchedulePreview:
     """Show the next runs, what they run into, and what the policies would keep of them."""
     row = await admitted_schedule(deps, caller, Right.SCHEDULES_READ, schedule_id)
-    return await schedule_preview(deps, row.id, _input(row))
+    return await schedule_preview(deps, caller, row.id, _input(row))
 
 
 @post(
@@ -259,7 +275,7 @@ async def _paused(
 
 
 def _warning(warnings: Sequence[Conflict]) -> Noun[Schedule]:
-    """The noun, as the answer to saving shows it."""
+    """The noun, as it is shown with its warnings."""
     return msgspec.structs.replace(SCHEDULE, view=lambda row: schedule_of(row, warnings))
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 from sqlalchemy import Row, select
 
@@ -19,7 +19,7 @@ from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
 from services.gateway.granting import Environment, refuse_unknown_groups
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, by_name, listed
+from services.gateway.listing import ByName, Cursor, Limit, NamePart, listed, named, sorted_by
 from services.gateway.once import Answer, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.plugin_configs import NOTHING, Stored, accepted, same_settings, sealed
@@ -34,6 +34,15 @@ from shared.plugins import Schema
 from shared.readmodel.tables import servers
 
 HealthNow = Literal["unknown", "healthy", "degraded", "unreachable"]
+EnvironmentFilter = Annotated[
+    str | None, QueryParameter(max_length=64, description="Only servers of this environment")
+]
+HealthFilter = Annotated[
+    HealthNow | None, QueryParameter(description="Only servers that do like this")
+]
+GroupFilter = Annotated[
+    str | None, QueryParameter(max_length=64, description="Only servers of this group")
+]
 
 
 class NewEndpoint(Input, frozen=True, kw_only=True):
@@ -90,12 +99,27 @@ SERVER = Noun("server", servers, "/servers", server_of, server="id")
 
 
 @get("/servers", opt={"right": Right.SERVERS_READ}, tags=["servers"], operation_id="list_servers")
-async def list_servers(
-    deps: Deps, caller: Who, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+async def list_servers(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    deps: Deps,
+    caller: Who,
+    name: NamePart = None,
+    environment: EnvironmentFilter = None,
+    health: HealthFilter = None,
+    group_id: GroupFilter = None,
+    sort: ByName = "name",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[Server]:
     """List the servers by name."""
     query = select(servers).where(visible(caller, Right.SERVERS_READ, servers.c.id))
-    return await listed(deps, query, by_name(servers, limit, cursor), server_of)
+    if environment is not None:
+        query = query.where(servers.c.environment == environment)
+    if health is not None:
+        query = query.where(servers.c.health == health)
+    if group_id is not None:
+        query = query.where(servers.c.group_ids.contains([group_id]))
+    window = sorted_by(servers, sort, limit, cursor)
+    return await listed(deps, named(query, servers, name), window, server_of)
 
 
 @post(

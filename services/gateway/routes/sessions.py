@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 from litestar import Request, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from services.gateway import configured
@@ -18,7 +18,14 @@ from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import WrongCredentialsError
 from services.gateway.injection import Deps, Who
-from services.gateway.paging import Page
+from services.gateway.listing import Cursor, Limit
+from services.gateway.paging import (
+    DEFAULT_LIMIT,
+    Page,
+    cursor_of,
+    foreign_cursor,
+    position_of,
+)
 from services.gateway.passwords import LONGEST
 from services.gateway.representations import Input
 from services.gateway.rights import Right
@@ -28,6 +35,18 @@ from services.gateway.sessions import Session
 from shared.bus import Draft
 from shared.errors import NotFoundError
 from shared.messages.facts import UserSessionsEnded
+
+ByOpening = Annotated[
+    Literal["opened_at", "-opened_at"], QueryParameter(description="`-` is the newest first")
+]
+
+
+class Wanted(NamedTuple):
+    """Which page of the sessions, in which order."""
+
+    sort: str
+    limit: int
+    cursor: str | None
 
 
 class SessionShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +72,15 @@ class PasswordChange(Input, frozen=True, kw_only=True):
 
 
 @get("/sessions", opt={"right": Right.PERSON}, tags=["auth"], operation_id="list_sessions")
-async def list_sessions(deps: Deps, caller: Who) -> Page[SessionShown]:
+async def list_sessions(
+    deps: Deps,
+    caller: Who,
+    sort: ByOpening = "opened_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[SessionShown]:
     """List the own sessions, the oldest first."""
-    return await _of(deps, caller.user_id, caller)
+    return await _of(deps, caller.user_id, caller, Wanted(sort, limit, cursor))
 
 
 @delete(
@@ -76,12 +101,17 @@ async def end_session(session_id: FromPath[str], deps: Deps, caller: Who) -> Non
     tags=["users"],
     operation_id="list_sessions_of_user",
 )
-async def list_sessions_of_user(
-    user_id: FromPath[UUID], deps: Deps, caller: Who
+async def list_sessions_of_user(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    user_id: FromPath[UUID],
+    deps: Deps,
+    caller: Who,
+    sort: ByOpening = "opened_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[SessionShown]:
-    """List the sessions of an account."""
+    """List the sessions of an account, the oldest first."""
     await configured.row_of(deps, USER, str(user_id))
-    return await _of(deps, str(user_id), caller)
+    return await _of(deps, str(user_id), caller, Wanted(sort, limit, cursor))
 
 
 @delete(
@@ -132,10 +162,24 @@ async def change_password(
     await set_password(deps, row, caller, data.new_password, but=caller.session_id)
 
 
-async def _of(deps: Dependencies, user_id: str, caller: Caller) -> Page[SessionShown]:
-    found = await deps.sessions.of(user_id)
-    shown = [await _shown(deps, caller, key, session) for key, session in found.items()]
-    return Page(items=shown)
+async def _of(
+    deps: Dependencies, user_id: str, caller: Caller, wanted: Wanted
+) -> Page[SessionShown]:
+    """A page of them; they stand in KV, so the order and the page are made here."""
+    turned, label = wanted.sort.startswith("-"), f"sessions {wanted.sort}"
+    found = {(one.opened_at, key): one for key, one in (await deps.sessions.of(user_id)).items()}
+    places = sorted(found, reverse=turned)
+    if wanted.cursor is not None:
+        said, *last = position_of(deps.secret, wanted.cursor, tuple[str, datetime, str])
+        if said != label:
+            raise foreign_cursor()
+        behind = tuple(last)
+        places = [one for one in places if (one < behind if turned else one > behind)]
+    some = places[: wanted.limit]
+    return Page(
+        items=[await _shown(deps, caller, place[1], found[place]) for place in some],
+        next_cursor=cursor_of(deps.secret, label, *some[-1]) if len(places) > len(some) else None,
+    )
 
 
 async def _shown(

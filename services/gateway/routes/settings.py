@@ -9,26 +9,26 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 
 from services.gateway import configured
 from services.gateway.audit_entries import newest_first, said_by, versions_of
+from services.gateway.audit_search import ActorFilter, Since, Until, said_by_whom_when
 from services.gateway.callers import Caller
 from services.gateway.changes import REMOVED, FieldChange, changes
 from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, after, behind
+from services.gateway.listing import Cursor, Limit, listed
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Input
 from services.gateway.reverting import REVERSIBLE, Reversible, earlier
 from services.gateway.rights import Right
-from services.gateway.routes.stores import refuse_moved
+from services.gateway.routes.stores import refuse_aimless, refuse_moved
 from services.gateway.scope import admit, everywhere
 from shared.errors import ForbiddenError, NotFoundError
 from shared.messages.settings import StoreSetting
-from shared.readmodel.tables import audit_logs
 
 
 class Revert(Input, frozen=True, kw_only=True):
@@ -63,29 +63,25 @@ class Reverted(msgspec.Struct, frozen=True, kw_only=True):
     tags=["settings"],
     operation_id="list_setting_versions",
 )
-async def list_setting_versions(
+async def list_setting_versions(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     noun: FromPath[str],
     key: FromPath[str],
     deps: Deps,
+    actor: ActorFilter = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[SettingVersion]:
     """Every version of a setting, the newest first; also of a deleted one."""
     _reversible(noun)
-    window = newest_first(limit, cursor)
-    query = versions_of(f"{noun}/{key}")
-    if cursor is not None:
-        query = query.where(behind(deps, window, cursor))
-    rows = await deps.read_model.rows(query.order_by(audit_logs.c.n.desc()).limit(limit + 1))
-    if not rows and cursor is None:
+    versions = versions_of(f"{noun}/{key}").subquery()
+    if await deps.read_model.one(select(versions.c.n).limit(1)) is None:
         raise NotFoundError(f"there was never a {noun} with this id")
-    said = [said_by(row.data) for row in rows]
-    items = [
-        _version(row, said[place + 1] if place + 1 < len(rows) else None, said[place])
-        for place, row in enumerate(rows[:limit])
-    ]
-    more = len(rows) > limit
-    return Page(items=items, next_cursor=after(deps, window, rows[limit - 1]) if more else None)
+    query = select(versions).where(
+        *said_by_whom_when(versions.c.actor, versions.c.time, actor, since, until)
+    )
+    return await listed(deps, query, newest_first(limit, cursor, versions), _version)
 
 
 @post(
@@ -117,6 +113,8 @@ async def revert_setting(  # noqa: PLR0913, PLR0917 - what Litestar hands over
         raise InvalidFieldsError("nothing would change", [fault])
     if isinstance(setting, StoreSetting):
         await refuse_moved(deps, row, setting.store)
+        rule = setting.move_after_days, setting.move_to_store_id
+        await refuse_aimless(deps, key, *rule)
     return await configured.replace(deps, of_noun, row, setting, setting.name)
 
 
@@ -146,7 +144,8 @@ def _reverted(noun: str, kind: Reversible) -> Any:
     return view
 
 
-def _version(row: Row[Any], before: dict[str, Any] | None, said: dict[str, Any]) -> SettingVersion:
+def _version(row: Row[Any]) -> SettingVersion:
+    before, said = said_by(row.before) if row.before is not None else None, said_by(row.data)
     return SettingVersion(
         version=row.seq,
         time=row.time,

@@ -50,15 +50,16 @@ class Setup(Input, frozen=True, kw_only=True):
 
 
 class SetupState(msgspec.Struct, frozen=True):
-    """Whether the first administrator is still to be made."""
+    """Whether the first administrator is still to be made, and whether all data is made up."""
 
     needed: bool
+    sample_data: bool = False
 
 
 @get("/setup", opt={"right": Right.PUBLIC}, tags=["setup"], operation_id="get_setup")
 async def get_setup(deps: Deps) -> SetupState:
     """Say whether the first administrator is still to be made."""
-    return SetupState(needed=not await _done(deps))
+    return SetupState(needed=not await _done(deps), sample_data=deps.settings.sample_data)
 
 
 @post("/setup", opt={"right": Right.PUBLIC}, tags=["setup"], operation_id="set_up", status_code=201)

@@ -80,7 +80,7 @@ class StoreTestResult(msgspec.Struct, frozen=True, kw_only=True):
 async def store_usage(store_id: FromPath[UUID], deps: Deps, caller: Who) -> Usage:
     """Show what the store holds, by database and by day, and when it will be full."""
     row = await configured.row_of(deps, STORE, str(store_id))
-    held = _held(row.id)
+    held = held_in(row.id)
     days = await _days(deps, held)
     total = await deps.read_model.one(
         select(
@@ -123,7 +123,7 @@ def _capacity(store: Row[Any], stored: int) -> int | None:
     return min(limits, default=None)
 
 
-def _held(store_id: str) -> Subquery:
+def held_in(store_id: str) -> Subquery:
     """Every archive that stands in the store: of its own backups, and copies."""
     own = select(
         backups.c.server_id,

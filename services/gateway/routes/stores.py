@@ -15,32 +15,49 @@ from sqlalchemy import Row, select
 from services.gateway import configured
 from services.gateway.configured import Change, Noun
 from services.gateway.dependencies import Dependencies
-from services.gateway.errors import InUseError
+from services.gateway.errors import InputFault, InUseError, InvalidFieldsError
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, all_by_name
+from services.gateway.listing import ByName, Cursor, Limit, NamePart, all_by_name
 from services.gateway.once import Answer, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.plugin_configs import NOTHING, Stored, accepted, sealed
-from services.gateway.representations import Input, Name, convert
+from services.gateway.references import refuse_unknown_store
+from services.gateway.representations import Input, Label, Name, convert
 from services.gateway.rights import Right
 from shared.keys.plugins import without_secrets
+from shared.keys.sealed import Sealed
 from shared.messages.settings import StoreSetting
 from shared.messages.values import PluginConfig, Problem
 from shared.readmodel.tables import archives, backups, stores
 
 Tier = Literal["hot", "cold"]
+BytesPerSecond = Annotated[int, Meta(ge=1 << 16, le=1 << 40)]
 GONE = ("deleted", "failed", "cancelled")
 PLACE = ("kind", "root", "endpoint", "bucket", "prefix")
 """The settings, of whichever kind of store, that say where its objects stand."""
 
 
 class NewStore(Input, frozen=True, kw_only=True):
-    """A store as a caller describes it. `store` is described by `GET /plugins`."""
+    """A store as a caller describes it. `store` is described by `GET /plugins`.
+
+    What is verified and has been there for `move_after_days` moves to `move_to_store_id`, a store
+    of a colder tier, say. New archives can be opened with the `passphrase`, too: without the
+    platform, and without its keys. Absent, it stays as it is; `without_passphrase` removes it.
+    At most `run_limit` backups and restores use the store at once, the others wait (0: any number);
+    each executor sends and fetches at most so many bytes a second.
+    """
 
     name: Name
     tier: Tier = "hot"
     region: Annotated[str, Meta(max_length=64)] = ""
     quota_bytes: Annotated[int, Meta(ge=1)] | None = None
+    move_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    move_to_store_id: Label | None = None
+    run_limit: Annotated[int, Meta(ge=0, le=1000)] = 0
+    upload_bytes_s: BytesPerSecond | None = None
+    download_bytes_s: BytesPerSecond | None = None
+    passphrase: Annotated[str, Meta(min_length=12, max_length=1024)] | None = None
+    without_passphrase: bool = False
     store: PluginConfig
 
     def __repr__(self) -> str:
@@ -55,6 +72,12 @@ class StoreShown(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     region: str
     quota_bytes: int | None = None
+    move_after_days: int | None = None
+    move_to_store_id: str | None = None
+    run_limit: int = 0
+    upload_bytes_s: int | None = None
+    download_bytes_s: int | None = None
+    has_passphrase: bool = False
     store: PluginConfig
     tested_at: datetime | None = None
     test_problem: Problem | None = None
@@ -66,7 +89,14 @@ class StoreShown(msgspec.Struct, frozen=True, kw_only=True):
 
 def store_of(row: Row[Any]) -> StoreShown:
     """A row as the API shows it."""
-    return convert(row, StoreShown, store=without_secrets(row.store))
+    secret = row.passphrase is not None
+    return convert(
+        row,
+        StoreShown,
+        store=without_secrets(row.store),
+        has_passphrase=secret,
+        run_limit=row.run_limit or 0,
+    )
 
 
 STORE = Noun("store", stores, "/stores", store_of)
@@ -74,10 +104,16 @@ STORE = Noun("store", stores, "/stores", store_of)
 
 @get("/stores", opt={"right": Right.STORES_READ}, tags=["stores"], operation_id="list_stores")
 async def list_stores(
-    deps: Deps, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    deps: Deps,
+    name: NamePart = None,
+    sort: ByName = "name",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
 ) -> Page[StoreShown]:
     """List the stores by name."""
-    return await all_by_name(deps, stores, limit, cursor, store_of)
+    return await all_by_name(
+        deps, stores, store_of, name=name, sort=sort, limit=limit, cursor=cursor
+    )
 
 
 @post(
@@ -148,6 +184,9 @@ async def delete_store(
     """Forget a store that holds no backup."""
     row = await configured.current(deps, STORE, str(store_id), request)
     await _refuse_held(deps, row.id)
+    towards = select(stores.c.id).where(stores.c.move_to_store_id == row.id).limit(1)
+    if await deps.read_model.one(towards) is not None:
+        raise InUseError("another store moves what is old to it", fix="change that store first")
     await configured.remove(deps, STORE, row, caller)
 
 
@@ -177,6 +216,7 @@ async def _setting(
     deps: Dependencies, change: Change, data: NewStore, before: Row[Any] | None
 ) -> StoreSetting:
     old = Stored(before.store) if before else NOTHING
+    await refuse_aimless(deps, change.key, data.move_after_days, data.move_to_store_id)
     config, schema = await accepted(deps, "store", data.store, "/store", old)
     return StoreSetting(
         **change.said_by(),
@@ -184,8 +224,43 @@ async def _setting(
         tier=data.tier,
         region=data.region,
         quota_bytes=data.quota_bytes,
+        move_after_days=data.move_after_days,
+        move_to_store_id=data.move_to_store_id,
+        run_limit=data.run_limit,
+        upload_bytes_s=data.upload_bytes_s,
+        download_bytes_s=data.download_bytes_s,
+        passphrase=await _passphrase(deps, change.key, data, before),
         store=await sealed(deps, f"cfg.store.{change.key}", "store", config, schema),
     )
+
+
+async def _passphrase(
+    deps: Dependencies, store_id: str, data: NewStore, before: Row[Any] | None
+) -> Sealed | None:
+    if data.without_passphrase:
+        return None
+    if data.passphrase is not None:
+        return await deps.vault.seal(f"cfg.store.{store_id}", "passphrase", data.passphrase)
+    return Sealed(**before.passphrase) if before and before.passphrase else None
+
+
+async def refuse_aimless(
+    deps: Dependencies, store_id: str, after_days: int | None, towards: str | None
+) -> None:
+    """Raise InvalidFieldsError for a rule that leads nowhere, or back to where it began."""
+    if (after_days is None) != (towards is None):
+        fault = InputFault("/move_to_store_id", "belongs together with move_after_days")
+        raise InvalidFieldsError("a rule for moving says when and where to", [fault])
+    seen = {store_id}
+    while towards is not None:
+        if towards in seen:
+            fault = InputFault("/move_to_store_id", "leads back to where it began")
+            raise InvalidFieldsError("the stores would move in a circle", [fault])
+        seen.add(towards)
+        await refuse_unknown_store(deps, towards)
+        query = select(stores.c.move_to_store_id).where(stores.c.id == towards)
+        row = await deps.read_model.one(query)
+        towards = row.move_to_store_id if row else None
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Health, the API's own description, and where a person lands."""
+"""Health, and the API's own description."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.response import Redirect
 
 from services.gateway.asyncapi import described as messages_described
 from services.gateway.dependencies import Dependencies
 from services.gateway.docs_page import CONTENT_SECURITY_POLICY, errors_page, reference_page
 from services.gateway.injection import Deps
 from services.gateway.openapi import described
+from services.gateway.pages import pages
 from services.gateway.rights import Right
 from shared.bus.base import EVENTS
 from shared.bus.gate import GUARD, closed, says_ok
@@ -73,16 +73,10 @@ async def _checked(check: Awaitable[Any]) -> str:
     return "ok"
 
 
-@get("/", opt={"right": Right.PUBLIC}, include_in_schema=False, status_code=302)
-async def root() -> Redirect:
-    """Lead a person to the documentation."""
-    return Redirect("/docs")
-
-
 @get("/docs", opt={"right": Right.PUBLIC}, include_in_schema=False)
 async def reference(request: Request[Any, Any, Any]) -> Response[str]:
     """The API reference as one page without scripts."""
-    page = reference_page(described(request.app))
+    page = reference_page(described(request.app), built=pages().built)
     return Response(page, media_type="text/html", headers=PAGE_HEADERS)
 
 
@@ -107,7 +101,6 @@ async def asyncapi() -> Response[dict[str, Any]]:
 ROUTES = [
     healthz,
     readyz,
-    root,
     reference,
     errors,
     openapi,

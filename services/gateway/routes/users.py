@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import Row, select
 
 from services.gateway import configured, people
@@ -19,7 +19,7 @@ from services.gateway.configured import Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.granting import NewGrants, highest, refuse_unknown_in
 from services.gateway.injection import Deps, Who
-from services.gateway.listing import Cursor, Limit, Window, listed
+from services.gateway.listing import ByAge, Cursor, Limit, listed, sorted_by
 from services.gateway.once import Answer, answer, once
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Accepted, Input, Name
@@ -100,17 +100,28 @@ async def user_of(deps: Dependencies, row: Row[Any]) -> User:
     )
 
 
+RoleFilter = Annotated[Role | None, QueryParameter(description="Only accounts of this role")]
+DisabledFilter = Annotated[
+    bool | None, QueryParameter(description="Only accounts that are disabled, or are not")
+]
+
+
 @get("/users", opt={"right": Right.USERS_READ}, tags=["users"], operation_id="list_users")
-async def list_users(deps: Deps, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Page[User]:
+async def list_users(  # noqa: PLR0913, PLR0917 - an argument per query parameter
+    deps: Deps,
+    role: RoleFilter = None,
+    disabled: DisabledFilter = None,
+    sort: ByAge = "created_at",
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[User]:
     """List the accounts, the oldest first: their names are sealed, and cannot be sorted by."""
-    window = Window(
-        column=users.c.created_at,
-        id_column=users.c.id,
-        kind=tuple[str, datetime, str],
-        limit=limit,
-        cursor=cursor,
-    )
-    page = await listed(deps, select(users), window, _row)
+    query = select(users)
+    if role is not None:
+        query = query.where(users.c.role == role.value)
+    if disabled is not None:
+        query = query.where(users.c.disabled == disabled)
+    page = await listed(deps, query, sorted_by(users, sort, limit, cursor), _row)
     items = [await user_of(deps, row) for row in page.items]
     return Page(items=items, next_cursor=page.next_cursor)
 

@@ -1,0 +1,1 @@
+"""The sample fleet: ninety believable days, to look at the dashboard with and to test it on."""
