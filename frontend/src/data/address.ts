@@ -1,0 +1,18 @@
+import { computed } from 'vue'
+import { useRoute, useRouter } from 'vue-router'
+
+/** A filter that lives in the page's address, so that a link shows what its sender saw. */
+export function useAddress(name: string, fallback = '') {
+  const route = useRoute()
+  const router = useRouter()
+  return computed<string>({
+    get: () => {
+      const value = route.query[name]
+      return typeof value === 'string' ? value : fallback
+    },
+    set: (value) => {
+      const { [name]: _dropped, ...rest } = route.query
+      void router.replace({ query: value && value !== fallback ? { ...rest, [name]: value } : rest })
+    },
+  })
+}

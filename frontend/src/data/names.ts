@@ -1,0 +1,67 @@
+import { useQuery } from '@tanstack/vue-query'
+import { computed } from 'vue'
+import { api, ask } from '@/api/client'
+import { words } from '@/text'
+import { useAccount } from './account'
+
+interface Named {
+  id: string
+  name: string
+}
+
+/** The names behind ids, of what there is not much of. */
+function useNames(noun: string, load: () => Promise<{ items: Named[] }>) {
+  const { data } = useQuery({ queryKey: [noun, 'names'], queryFn: load })
+  const list = computed<Named[]>(() => data.value?.items ?? [])
+  const names = computed(() => new Map(list.value.map((one) => [one.id, one.name])))
+  return { list, nameOf: (id: string | null | undefined) => (id ? (names.value.get(id) ?? id.slice(0, 8)) : '–') }
+}
+
+const query = { limit: 500 } as const
+
+export const useServerNames = () =>
+  useNames('servers', () => ask(api.GET('/api/v1/servers', { params: { query } })))
+export const useStoreNames = () => useNames('stores', () => ask(api.GET('/api/v1/stores', { params: { query } })))
+export const usePolicyNames = () =>
+  useNames('policies', () => ask(api.GET('/api/v1/policies', { params: { query } })))
+export const useChannelNames = () =>
+  useNames('channels', () => ask(api.GET('/api/v1/notifications/channels', { params: { query } })))
+export const useDatabaseNames = () =>
+  useNames('databases', async () => {
+    const page = await ask(api.GET('/api/v1/databases', { params: { query } }))
+    return 'items' in page ? page : { items: [] }
+  })
+
+/** What an entry of the audit log is about: `server/2f0…` by the server's name, where that is known. */
+export function useObjectNames() {
+  const names: Record<string, { nameOf: (id: string) => string }> = {
+    server: useServerNames(),
+    store: useStoreNames(),
+    policy: usePolicyNames(),
+    channel: useChannelNames(),
+    database: useDatabaseNames(),
+    user: { nameOf: useActorNames().actorOf },
+  }
+  return (object: string) => {
+    const [noun = '', id = ''] = object.split('/')
+    return { noun: words(noun), name: names[noun]?.nameOf(id) ?? id.slice(0, 8) }
+  }
+}
+
+/** Who did something: oneself, a service, or the name of an account where one may see it. */
+export function useActorNames() {
+  const { account, may } = useAccount()
+  const { data } = useQuery({
+    queryKey: ['users', 'names'],
+    queryFn: () => ask(api.GET('/api/v1/users', { params: { query } })),
+    enabled: computed(() => may('users.read')),
+  })
+  const names = computed(() => new Map((data.value?.items ?? []).map((one) => [one.id, one.name])))
+  return {
+    actorOf: (actor: string) => {
+      if (actor === account.value?.id) return 'You'
+      if (actor.startsWith('service:')) return actor.slice(8)
+      return names.value.get(actor) ?? (actor.length > 20 ? actor.slice(0, 8) : actor)
+    },
+  }
+}

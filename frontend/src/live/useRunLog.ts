@@ -1,0 +1,63 @@
+import { onScopeDispose, ref, shallowRef } from 'vue'
+import { problemOf, type Problem } from '@/api/problem'
+import { useEvents, useLogOf } from './useLive'
+
+export interface LogLine {
+  n: number
+  at: string
+  attempt: number
+  level: string
+  text: string
+}
+
+const MOST = 50_000
+
+/** The log of a run: what is there already, then what is said, each line once and in order. */
+export function useRunLog(run: string) {
+  const lines = shallowRef<LogLine[]>([])
+  const error = ref<Problem | null>(null)
+  const loaded = ref(false)
+  const known = new Set<string>()
+  let waiting: LogLine[] = []
+  let frame = 0
+
+  function add(said: Record<string, unknown>) {
+    if (said.type !== 'output.line' || said.run_id !== run || known.has(String(said.id))) return
+    known.add(String(said.id))
+    // What was said at once comes as one message of several lines.
+    for (const text of String(said.text).split('\n'))
+      waiting.push({ n: 0, at: String(said.at), attempt: Number(said.attempt), level: String(said.level), text })
+    frame ||= requestAnimationFrame(show)
+  }
+
+  function show() {
+    frame = 0
+    const all = [...lines.value, ...waiting].slice(-MOST)
+    waiting = []
+    all.sort((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0))
+    lines.value = all.map((line, index) => (line.n === index + 1 ? line : { ...line, n: index + 1 }))
+  }
+
+  async function load() {
+    try {
+      const answer = await fetch(`/api/v1/runs/${encodeURIComponent(run)}/log`)
+      if (!answer.ok) {
+        const said = await answer.json()
+        // A log that has expired is no failure of this page.
+        error.value = problemOf(Object.assign(new Error(said.detail), said))
+        return
+      }
+      for (const line of (await answer.text()).split('\n')) if (line) add(JSON.parse(line))
+    } catch (reason) {
+      error.value = problemOf(reason)
+    } finally {
+      loaded.value = true
+    }
+  }
+
+  useLogOf(run)
+  useEvents(({ type, event }) => type === 'output.line' && add({ type, ...event }))
+  onScopeDispose(() => cancelAnimationFrame(frame))
+  void load()
+  return { lines, error, loaded }
+}
