@@ -17,9 +17,11 @@ from services.cli.demo.compare import content_of, differences
 from services.executor.engines import AnyEngine, Postgresql
 from services.executor.engines.base import (
     AccessDeniedError,
+    CheckRefusedError,
     ContentDiffersError,
     DatabaseMissingError,
     NotADumpError,
+    Questions,
     Target,
     TargetExistsError,
     ToolFailedError,
@@ -40,7 +42,7 @@ from tests.integration.executor.shop import SHOP, compared
 from tests.integration.executor.world import database
 from tests.support.postgres import Postgres, postgres_server
 
-ENGINES = {"postgresql"}
+ENGINES = {"postgresql", "redis"}
 HOSTILE = [
     "a;b",
     "$(touch x)",
@@ -62,7 +64,7 @@ def engine(server: Postgres, **fields: Any) -> Postgresql:
 
 @pytest.fixture
 async def session(tmp_path: Path) -> AsyncIterator[Session]:
-    async with Local().session(Workplace(folder=tmp_path / "work")) as session:
+    async with Local().session(Workplace(folder=tmp_path / "work", allow_loopback=True)) as session:
         yield session
 
 
@@ -291,6 +293,85 @@ async def test_an_older_target_is_refused_before_anything_is_made(
         await engine(customer).restore(session, wanted, stream(content))
 
 
+@pytest.mark.parametrize("major", [16, 18])
+async def test_a_throw_away_instance_is_of_the_version_holds_the_dump_and_is_gone_after(
+    session: Session, customer: Postgres, postgres: Postgres, major: int
+) -> None:
+    given = engine({16: customer, 18: postgres}[major])
+    async with database({16: customer, 18: postgres}[major], SHOP) as name:
+        content, tables = await dumped(given, session, name)
+    wanted = Target(database=name, restore_id=uuid4(), tables=tables)
+
+    async with given.throw_away(session, f"{major}.1") as away:
+        version = await away.test(session)
+        restored = await away.restore(session, wanted, stream(content))
+
+    assert version.startswith(f"{major}.")
+    assert restored.tables == tables
+    assert given.password not in repr(away)
+    with pytest.raises(UnreachableError):
+        await away.test(session)
+
+
+@asynccontextmanager
+async def asked_about(session: Session, server: Postgres) -> AsyncIterator[Questions]:
+    """The shop, restored into a throw-away instance that answers questions."""
+    given = engine(server)
+    async with database(server, SHOP) as name:
+        content, tables = await dumped(given, session, name)
+    wanted = Target(database=name, restore_id=uuid4(), tables=tables)
+    async with given.throw_away(session, "16.1") as away:
+        await away.restore(session, wanted, stream(content))
+        async with away.questions(session, name) as questions:
+            yield questions
+
+
+async def test_a_throw_away_instance_answers_and_lets_nothing_be_written_or_read_beyond_it(
+    session: Session, customer: Postgres, tmp_path: Path
+) -> None:
+    touched = tmp_path / "touched"
+    refused = {
+        f"copy (select 1) to program 'touch {touched}'": "SQLSTATE 42601",
+        "select pg_read_file('/etc/hostname')": "SQLSTATE 42501",
+        "select rolpassword from pg_authid": "SQLSTATE 42501",
+        "select set_config('role', 'postgres', false)": "SQLSTATE 42501",
+        "select set_config('session_authorization', 'postgres', false)": "SQLSTATE 42501",
+        'with gone as (delete from "my shop".customers returning 1) select * from gone': "SQLSTATE",
+        'select 1) as a; drop table "my shop".customers; select (1': "SQLSTATE 42601",
+        "select nextval('\"my shop\".numbers')": "SQLSTATE (25006|42501)",
+        'select no_such_column from "my shop".customers': "SQLSTATE 42703",
+        "select 'canary-secret'::int": "SQLSTATE 22P02",
+    }
+    async with asked_about(session, customer) as questions:
+        assert await questions.ask('select count(*) from "my shop".customers;', 5) == ["5000"]
+        assert await questions.ask(
+            'select id, 2 from "my shop".customers order by id -- all', 5
+        ) == [
+            "1",
+            "2",
+        ]
+        assert await questions.ask("select 1 where false", 5) == []
+        assert await questions.ask("select null", 5) == [None]
+        (long,) = await questions.ask("select repeat('x', 100000000)", 20)
+        assert long == "x" * 200
+        for query, said in refused.items():
+            with pytest.raises(CheckRefusedError, match=said) as raised:
+                await questions.ask(query, 5)
+            assert "canary" not in str(raised.value)
+        with pytest.raises(CheckRefusedError, match=r"took longer than 0\.3 s"):
+            await questions.ask("select pg_sleep(20)", 0.3)
+        assert await questions.ask('select count(*) from "my shop".customers', 5) == ["5000"]
+    assert not touched.exists()
+
+
+async def test_without_a_server_of_the_version_no_throw_away_instance_is_made(
+    session: Session, customer: Postgres
+) -> None:
+    with pytest.raises(ToolMissingError, match="PostgreSQL 99"):
+        async with engine(customer).throw_away(session, "99.1"):
+            pass
+
+
 BAD: dict[str, tuple[Callable[[Postgres], Postgresql], str, type[PlatformError]]] = {
     "wrong password": (lambda s: engine(s, password="canary-wrong"), "x", AccessDeniedError),
     "unknown user": (lambda s: engine(s, user="nobody"), "x", AccessDeniedError),
@@ -334,7 +415,7 @@ def tools(folder: Path, script: str) -> Workplace:
     version = 'if [ "$1" = --version ]; then echo "pg_dump (PostgreSQL) 16.14"; exit; fi'
     tool.write_text(f"#!/bin/sh\n{version}\n{script}\n")
     tool.chmod(0o755)
-    return Workplace(folder=folder / "work", tool_folders=(folder / "tools",))
+    return Workplace(folder=folder / "work", tool_folders=(folder / "tools",), allow_loopback=True)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,9 @@ if INSTALLED:  # elsewhere there is nothing to try it on, so it is not collected
 
     @pytest.fixture
     async def session(tmp_path: Path) -> AsyncIterator[Session]:
-        async with Local().session(Workplace(folder=tmp_path / "work")) as session:
+        async with Local().session(
+            Workplace(folder=tmp_path / "work", allow_loopback=True)
+        ) as session:
             yield session
 
     def engine(server: Postgres, **fields: Any) -> Postgresql:

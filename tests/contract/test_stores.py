@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from shared.messages.values import Pace
 from shared.stores import AnyStore, Local, Store, open_store
 from shared.stores.base import (
     BadNameError,
@@ -20,6 +21,7 @@ from shared.stores.base import (
     StoreError,
     StoreSettingsError,
 )
+from shared.stores.paced import PacedStore, paced
 from tests.support.s3 import S3Service, rclone_s3
 
 SIZES = (0, 1, 65_537, (4 << 20) + 1, 8 << 20, (17 << 20) + 3)
@@ -43,7 +45,12 @@ def s3_store(tmp_path: Path, s3: Callable[[], S3Service]) -> Store:
     return s3().store(prefix=f"of-{tmp_path.name}")
 
 
-@pytest.fixture(params=[local_store, s3_store])
+def paced_store(tmp_path: Path, _s3: Callable[[], S3Service]) -> Store:
+    pace = Pace(store_id=tmp_path.name, upload_bytes_s=1 << 40, download_bytes_s=1 << 40)
+    return paced(Local(root=str(tmp_path)), pace)
+
+
+@pytest.fixture(params=[local_store, s3_store, paced_store])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     made: Store = request.param(tmp_path, lambda: request.getfixturevalue("s3"))
     return made
@@ -201,12 +208,14 @@ async def test_a_store_proves_itself_and_leaves_nothing(store: Store) -> None:
 
 
 async def test_free_space_is_a_number_or_unknown(store: Store) -> None:
+    assert await store.lock("") is None  # nothing in its settings says so
     free = await store.free_bytes()
 
     assert free is None or free > 0
 
 
 def test_a_configuration_comes_back_from_json_as_the_same_store(store: Store) -> None:
+    store = store.inner if isinstance(store, PacedStore) else store
     assert isinstance(store, AnyStore)
 
     assert open_store(msgspec.json.encode(store)) == store

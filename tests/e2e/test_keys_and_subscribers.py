@@ -17,9 +17,17 @@ import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
 from services.cli.demo.api import Api, CallRefusedError
+from services.launcher.audit_key import rotate_audit_key
+from shared.keys.reading import read_signing_key
 from shared.keys.secret_keys import secret_keys
-from shared.keys.sheet import recovery_sheet
-from shared.messages.facts import KeyRotated, SubscriberAdded, SubscriberRemoved
+from shared.keys.sheet import parse_sheet, recovery_sheet
+from shared.messages.facts import (
+    KeyExportRequested,
+    KeyRotated,
+    SubscriberAdded,
+    SubscriberRemoved,
+)
+from shared.messages.settings import PlatformSetting
 from tests.support.platform import ADMIN, Installed, installed
 from tests.support.waiting import eventually
 
@@ -35,11 +43,15 @@ async def house(tmp_path: Path) -> AsyncIterator[Installed]:
         yield running
 
 
-async def holdfast(house: Installed, *arguments: str) -> str:
+async def holdfast(house: Installed, *arguments: str, **environment: str) -> str:
     """The command line on this machine; what it printed."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.cli.main", *arguments),
-        env={"PATH": os.environ["PATH"], "HOLDFAST_HOME": str(house.home.root)},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOLDFAST_HOME": str(house.home.root),
+            **environment,
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -84,6 +96,69 @@ async def test_new_encryption_keys_open_everything_and_the_first_is_needless_aft
             Fernet(first).decrypt(value)
     assert recovery_sheet(keys).check != sheet.check
     assert [fact.key_id for fact in await said(house, KeyRotated)] == ["secrets", "secrets"]
+
+
+async def test_the_recovery_key_is_handed_out_once_a_checkpoint_holds_the_wish(
+    house: Installed, tmp_path: Path
+) -> None:
+    token, page = tmp_path / "token", tmp_path / "page"
+    token.write_text(house.authorization.removeprefix("Bearer "))
+    token.chmod(0o600)
+    expected = house.platform.installation.keys.recovery_key.read_text()
+
+    printed = await holdfast(
+        house, "key", "export-recovery", "--form", "key", HOLDFAST_TOKEN_FILE=str(token)
+    )
+    await holdfast(
+        house, "key", "export-recovery", "--file", str(page), HOLDFAST_TOKEN_FILE=str(token)
+    )
+
+    assert printed.strip() == expected
+    assert parse_sheet(page.read_text()).keys["recovery_key"] == expected
+    assert page.stat().st_mode & 0o777 == 0o600
+    facts = await said(house, KeyExportRequested)
+    assert [fact.key_id for fact in facts] == ["recovery", "recovery"]
+    covered = await house.rows("select max(size) from audit_checkpoints")
+    seqs = [one.seq for one in await house.messages() if one.message.id == facts[-1].id]
+    assert covered[0][0] >= seqs[0]
+    logs = b"".join(path.read_bytes() for path in house.home.root.rglob("*.log"))
+    events = b"".join(one.data for one in await house.messages())
+    assert expected.encode() not in logs + events
+
+
+async def test_the_audit_log_goes_over_to_a_new_key_and_proves_itself_by_either(
+    house: Installed, tmp_path: Path
+) -> None:
+    keys, token = house.platform.installation.keys, tmp_path / "token"
+    token.write_text(house.authorization.removeprefix("Bearer "))
+    token.chmod(0o600)
+    old = read_signing_key(keys.audit_key).public.hex()
+
+    await holdfast(house, "key", "rotate", "--kind", "audit")
+    await holdfast(house, "key", "rotate", "--kind", "audit")
+
+    new, log = read_signing_key(keys.audit_key).public.hex(), tmp_path / "audit"
+    assert [fact.key_id for fact in await said(house, KeyRotated)] == ["audit", "audit"]
+    identity = (await said(house, PlatformSetting))[-1]
+    assert (identity.audit_keys[0], identity.audit_keys[-1]) == (old, new)
+    changed = [one.seq for one in await house.messages()][-1]
+
+    async def covered() -> bool:
+        return (await house.rows("select max(size) from audit_checkpoints"))[0][0] >= changed
+
+    await eventually(covered, within=20)
+    here = {"HOLDFAST_TOKEN_FILE": str(token)}
+    await holdfast(house, "audit", "export", str(log), **here)
+    await rotate_audit_key(house.platform, (await said(house, KeyRotated))[-1].id)  # killed, again
+    assert read_signing_key(keys.audit_key).public.hex() == new
+    for key in (old, new):
+        verified = await holdfast(house, "audit", "verify", str(log), "--key", key)
+        proved = await holdfast(house, "audit", "proof", "0", "--key", key, **here)
+        assert "true" in verified.lower()
+        assert "true" in proved.lower()
+    with pytest.raises(AssertionError, match="none of those"):
+        await holdfast(house, "audit", "verify", str(log), "--key", "ab" * 32)
+    assert parse_sheet(recovery_sheet(keys).text()).keys["audit_handover_2"]
 
 
 async def test_a_new_secret_key_lets_tokens_end_in_peace_and_finds_accounts_again(

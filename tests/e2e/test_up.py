@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -33,13 +34,13 @@ READY_S = 120
 class Up:
     """A launcher process on a data directory."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **variables: str) -> None:
         self.home = home
         self.said = home.parent / "said"
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", UP],
-                env={"PATH": os.environ["PATH"], "HOLDFAST_HOME": str(home)},
+                env={"PATH": os.environ["PATH"], "HOLDFAST_HOME": str(home), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -71,8 +72,8 @@ class Up:
 
 
 @contextmanager
-def started(home: Path) -> Iterator[Up]:
-    up = Up(home)
+def started(home: Path, **variables: str) -> Iterator[Up]:
+    up = Up(home, **variables)
     try:
         up.ready()
         yield up
@@ -80,6 +81,26 @@ def started(home: Path) -> Iterator[Up]:
         up.process.kill()
         up.process.wait()
         eventually_sync(lambda: not up.parts(), within=30)
+
+
+def gateways_of(up: Up) -> list[int]:
+    return [pid for pid in up.parts() if command_line(pid).endswith(b"services.gateway\0")]
+
+
+def listeners_at(port: int) -> int:
+    """How many sockets listen at this port of 127.0.0.1."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()
+    place, listening = f"0100007F:{port:04X}", "0A"
+    return sum(line.split()[1] == place and line.split()[3] == listening for line in lines[1:])
+
+
+async def policy(url: str, policy_id: str) -> dict[str, Any]:
+    """Read by somebody who signs in, over a new connection."""
+    async with aiohttp.ClientSession(url) as session:
+        body = {"email": "admin@example.com", "password": PASSWORD}
+        signed_in = await Api(session).post("/auth/login", body)
+        session.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
+        return await Api(session).get(f"/policies/{policy_id}")
 
 
 @pytest.fixture
@@ -100,12 +121,13 @@ async def test_a_second_start_keeps_everything_and_nothing_outlives_any_ending(h
         interrupted = up.process.wait(60)
         left_by_interrupt = up.parts()
 
-    with started(home) as up:
-        async with aiohttp.ClientSession(up.url) as session:
-            body = {"email": "admin@example.com", "password": PASSWORD}
-            signed_in = await Api(session).post("/auth/login", body)
-            session.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
-            kept = await Api(session).get(f"/policies/{made['id']}")
+    with started(home, GATEWAYS="2") as up:
+        gateways = gateways_of(up)
+        port = int((home / "state" / "gateway_port").read_text())
+        await eventually(lambda: listeners_at(port) == 2)
+        os.kill(gateways[0], signal.SIGKILL)
+        await eventually(lambda: listeners_at(port) == 1)
+        kept = await policy(up.url, made["id"])
         offered_again = (home / "admin_token").exists()
         up.process.kill()
         up.process.wait()
@@ -113,6 +135,7 @@ async def test_a_second_start_keeps_everything_and_nothing_outlives_any_ending(h
 
     assert len(running) >= 10  # PostgreSQL, nats-server and eight services
     assert (interrupted, left_by_interrupt) == (0, [])
+    assert len(gateways) == 2
     assert kept == made
     assert not offered_again
 

@@ -1,4 +1,4 @@
-"""Made the golden archives, once for each release of the format; never run over existing ones.
+"""Made the golden archives, once for each form of the format; leaves those that exist alone.
 
     python -m tests.golden.make_golden
 
@@ -12,13 +12,22 @@ import asyncio
 import hashlib
 from pathlib import Path
 
-from shared.archive.codecs import AnyCodec, Plain, Zstd
-from tests.support.archives import local, make_plan, text, write
+from shared.archive.codecs import AnyCodec, Gzip, Lz4, Plain, Zstd
+from shared.archive.cut import CutParameters
+from tests.support.archives import local, make_plan, text, write, write_increment
 
 HERE = Path(__file__).parent
 RAW_BYTES = 18_000  # more than one chunk of 16 KiB
 PASSPHRASE = "correct horse bättery staple"
-CODECS: dict[str, AnyCodec] = {"v1-zstd": Zstd(), "v1-none": Plain()}
+CODECS: dict[str, AnyCodec] = {
+    "v1-zstd": Zstd(),
+    "v1-none": Plain(),
+    "v1-gzip": Gzip(),
+    "v1-lz4": Lz4(),
+}
+CHAIN = "v1-chain"
+CHAINED = ("increment2", "increment1", "full")
+"""The backups of the chain, the newest first."""
 
 
 async def make(name: str, codec: AnyCodec, raw: bytes) -> None:
@@ -26,12 +35,33 @@ async def make(name: str, codec: AnyCodec, raw: bytes) -> None:
     await write(local(HERE / name), raw, plan)
 
 
+def chained(raw: bytes) -> dict[str, bytes]:
+    """What each archive of the golden chain holds: changed in the middle, moved and grown."""
+    first = raw[:9_000] + b"changed" + raw[9_007:]
+    return {"full": raw, "increment1": first, "increment2": b"grown " + first[12_000:] + first}
+
+
+async def make_chain(raw: bytes) -> None:
+    store, written = local(HERE / CHAIN), list[str]()
+    cut = CutParameters(minimum=64, average=256, maximum=1024)
+    for name, content in chained(raw).items():
+        plan = make_plan(backup_id=name, cut=cut, frame_bytes=4_000, volume_bytes=10_000)
+        if written:
+            await write_increment(store, content, plan, *written)
+        else:
+            await write(store, content, plan)
+        written.insert(0, name)
+
+
 async def main() -> None:
     raw = text(RAW_BYTES, seed=1)
-    with (HERE / "raw.txt").open("xb") as file:
-        file.write(raw)
+    if not (HERE / "raw.txt").exists():
+        (HERE / "raw.txt").write_bytes(raw)
     for name, codec in CODECS.items():
-        await make(name, codec, raw)
+        if not (HERE / name).exists():
+            await make(name, codec, raw)
+    if not (HERE / CHAIN).exists():
+        await make_chain(raw)
     sums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(HERE)}\n"
         for path in sorted(HERE.glob("v1-*/**/*"))

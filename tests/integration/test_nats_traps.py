@@ -338,6 +338,7 @@ async def test_a_refusal_of_the_server_is_said_at_once(tmp_path: Path) -> None:
     "subject", ["evt.a\r\nPUB x 1", "evt..a", "", "evt.a b", "evt.*", "evt.>", "evt.\x00", "a\t"]
 )
 def test_a_subject_that_could_start_another_line_is_refused(subject: str) -> None:
+    """Abuse case 27: the last fence before the wire."""
     with pytest.raises(InvalidInputError):
         checked_subject(subject)
 

@@ -43,44 +43,51 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "backup: download_requested downloaded download_failed")
     | said("evt", "backup: verify_requested")
     | said("evt", "archive: requested")
-    | said("evt", "store: test_requested")
+    | said("evt", "store: test_requested import_requested")
     | said("evt", "execution: requested")
     | said("evt", "audit: exported")
     | said("evt", "letter: retried")
     | said("evt", "restore: requested")
     | said("evt", "server: test_requested discovery_requested")
     | said("evt", "run: cancel_requested", POOLS)
+    | said("evt", "dispatch: paused resumed")
     | said("evt", "channel: test_requested")
     | said("evt", "redelivery: requested")
     | said("evt", "user: signed_in sign_in_refused signed_out")
     | said("evt", "user: password_changed sessions_ended")
-    | said("evt", "key: erased")
+    | said("evt", "key: erased export_requested")
     | {f"cfg.{noun}.x1" for noun in NOUNS if noun != "platform"}
     | {"retry.x1", "$KV.sessions.x1", "$KV.idempotency.x1", "$KV.keys.x1"}
     | {"$KV.attempts.x1", "$KV.key_uses.x1"},
     "scheduler": said("evt", "run: dispatched")
     | said("evt", "backup: requested attempted failed cancelled")
-    | said("evt", "backup: download_granted download_refused")
-    | said("evt", "restore: attempted failed cancelled")
+    | said("evt", "backup: download_granted download_refused rewrapped imported")
+    | said("evt", "store: imported")
+    | said("evt", "archive: rewrapped")
+    | said("evt", "key: rewrapped")
+    | said("evt", "restore: requested attempted failed cancelled")
     | said("evt", "execution: failed")
     | said("evt", "schedule: warned")
     | said("evt", "server: tested discovered")
     | said("cmd", "backup: run", POOLS)
     | said("cmd", "restore: run", POOLS)
+    | said("cmd", "verification: run", POOLS)
     | said("cmd", "server: test discover probe", POOLS)
-    | {"dlq.scheduler-requests", "dlq.scheduler-downloads", "$KV.leases.scheduler"},
-    "executor": said("evt", f"backup: {ATTEMPTS}")
+    | {"dlq.scheduler-requests", "dlq.scheduler-downloads", "dlq.scheduler-imports"}
+    | {"$KV.leases.scheduler"},
+    "executor": said("evt", f"backup: {ATTEMPTS} corrupted")
     | said("evt", f"restore: {ATTEMPTS}")
     | said("evt", "server: tested discovered")
     | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.core.x1"}
     | {"$KV.schemas.engine", "$KV.schemas.runner", "dlq.executor-core-backup"},
     "storage": said(
-        "evt", "backup: verified verify_failed corrupted deletion_begun deleted garbage_deleted"
+        "evt",
+        "backup: verified verify_failed corrupted deletion_begun deleted garbage_deleted moved",
     )
     | said("evt", "store: tested filling relieved")
     | {"dlq.storage-tests"}
-    | said("evt", "archive: requested replicated failed deleted")
-    | {"$KV.schemas.store", "$KV.leases.storage.x1.x1"},
+    | said("evt", "archive: requested replicated failed deleted verified corrupted expired")
+    | {"$KV.schemas.store", "$KV.leases.storage.x1.x1", "$KV.scrubs.x1"},
     "retention": said("evt", "backup: expired")
     | said("evt", "archive: expired")
     | {"dlq.retention"},
@@ -88,9 +95,10 @@ MAY_SAY: dict[str, set[str]] = {
     | said("evt", "channel: disabled")
     | {"$KV.notes.x1", "$KV.leases.notifier"}
     | {"$KV.schemas.channel", "dlq.x1", "dlq.scheduler-requests", "dlq.scheduler-downloads"}
+    | {"dlq.scheduler-imports"}
     | {"dlq.storage-tests"}
     | {"dlq.executor-core-backup", "dlq.retention"},
-    "auditor": said("evt", "log: repaired")
+    "auditor": said("evt", "log: repaired clock_turned_back")
     | {"ckpt.audit", "$KV.leases.auditor", "$KV.keys.x1"}
     | {f"$KV.keys.worker.{pool}" for pool in POOLS},
     "health": said("evt", "server: health_changed")
@@ -304,7 +312,7 @@ async def test_an_agent_says_facts_of_its_own_pool_and_of_no_other(
     await asyncio.sleep(0.3)
     new = {name: now - before[name] for name, now in (await stored(platform)).items()}
     assert new["EVENTS"] == (
-        said("evt", f"backup: {ATTEMPTS}", ("p1",))
+        said("evt", f"backup: {ATTEMPTS} corrupted", ("p1",))
         | said("evt", f"restore: {ATTEMPTS}", ("p1",))
         | said("evt", "server: tested discovered", ("p1",))
     )

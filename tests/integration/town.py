@@ -16,9 +16,10 @@ from services.auditor.service import Auditor
 from services.auditor.settings import Settings
 from shared.bus import Bus, Delivery, Expect
 from shared.bus.base import EVENTS
+from shared.keys.audit import AuditKey
 from shared.keys.bucket import BusKeys
 from shared.keys.files import KeyFolder, ensure_keys, platform_setting
-from shared.keys.reading import read_order_key, read_recipient_key, read_signing_key
+from shared.keys.reading import read_key_encryption_keys, read_order_key, read_signing_key
 from shared.keys.vault import Vault, encryption_keys
 from shared.keys.worker import public_half
 from shared.messages.base import Message
@@ -32,6 +33,9 @@ from tests.support.waiting import eventually
 
 PASSWORD = "canary-hunter2"
 _Said = TypeVar("_Said", bound=Message)
+
+
+PASSPHRASE = "canary correct horse"
 
 
 class Town:
@@ -51,7 +55,7 @@ class Town:
         self.database_url = database_url
         self.gateway, self.executor = gateway, executor
         self.worker_key = read_order_key(keys.order_key)
-        self.kek = read_recipient_key(keys.kek)
+        self.kek = read_key_encryption_keys(keys.kek)[0]
         self.server_id = uuid4()
 
     def vault(self, bus: Bus) -> Vault:
@@ -69,10 +73,13 @@ class Town:
             runner={"kind": "local"},
             endpoints=[Endpoint(name="main", engine=engine)],
         )
+        self.store_root = store_root
         store_root.mkdir()
         config = {"kind": "local", "root": str(store_root)}
         await self.gateway.append(server, expect=Expect(0))
-        await self.gateway.append(StoreSetting(key="main", name="main", store=config))
+        secret = await sealing.seal("cfg.store.main", "passphrase", PASSPHRASE)
+        store = StoreSetting(key="main", name="main", store=config, passphrase=secret)
+        await self.gateway.append(store)
         await self.executor.kv("keys").put("worker.core", public_half(self.worker_key).encode())
 
     @property
@@ -138,7 +145,7 @@ async def _auditor(nats: PlatformNats, url: str, keys: KeyFolder) -> AsyncIterat
     async with (
         nats.bus("auditor") as bus,
         line(nats.settings("auditor")) as own,
-        running(Auditor(bus, own, told, key, name="one").work()),
+        running(Auditor(bus, own, told, AuditKey.alone(key), name="one").work()),
     ):
         yield
 

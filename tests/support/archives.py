@@ -12,11 +12,18 @@ import msgspec
 
 from services.executor.pipeline import write_archive
 from services.executor.plan import ArchivePlan, ArchiveReceipt
+from services.executor.sifting import Parent
+from shared.archive.chain import Chain, Link
+from shared.archive.chain_reader import read_dump
+from shared.archive.cut import CutParameters
 from shared.archive.keys import RecipientKey, SigningKey, Trust, WorkerIdentity, certify
 from shared.archive.manifest import About
+from shared.archive.matching import Matcher
 from shared.archive.reader import open_envelope, read_archive
 from shared.stores import Local, Store
 
+SMALL = CutParameters(minimum=64, average=256, maximum=1024)
+"""Chunks so small that a few kilobytes have many."""
 PLATFORM = SigningKey(bytes(range(32)))
 WORKER = SigningKey(bytes(range(1, 33)))
 RECIPIENT = RecipientKey(bytes(range(2, 34)))
@@ -90,3 +97,51 @@ def local(folder: Path) -> Local:
     """A store in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return Local(root=str(folder))
+
+
+async def links_of(store: Store, *backups: str) -> list[Link]:
+    """Archives by their backups' names, the newest first, with their keys."""
+    return [
+        Link(
+            store=store,
+            prefix=f"{backup}/attempt1",
+            archive_key=await open_envelope(store, f"{backup}/attempt1", RECIPIENT),
+        )
+        for backup in backups
+    ]
+
+
+async def write_increment(
+    store: Store, raw: bytes, plan: ArchivePlan, *builds_on: str, matcher: Matcher | None = None
+) -> ArchiveReceipt:
+    """An archive of `raw` that stores only what the backups `builds_on`, newest first, lack."""
+    links = await links_of(store, *builds_on)
+    parent = Parent(await Chain.open(links, TRUST), matcher)
+    about = msgspec.structs.replace(plan.about, type="incremental", parent=links[0].name)
+    try:
+        return await write(store, raw, msgspec.structs.replace(plan, about=about), parent=parent)
+    finally:
+        await parent.close()
+
+
+async def read_increment(store: Store, *backups: str) -> bytes:
+    """The dump of the first backup; the others are those that it builds on."""
+    dump = read_dump(await links_of(store, *backups), TRUST)
+    return b"".join([piece async for piece in dump])
+
+
+async def write_chain(folder: Path, increments: int, **changes: Any) -> tuple[bytes, list[str]]:
+    """A full `b0` and so many increments, each on the one before: the newest's dump, and all the
+    names, the newest first."""
+    store, raw, chance = local(folder), text(40_000), random.Random(6)
+    plan = make_plan(cut=SMALL, frame_bytes=4_000, **changes)
+    await write(store, raw, msgspec.structs.replace(plan, backup_id="b0"))
+    names = ["b0"]
+    for number in range(1, increments + 1):
+        at = chance.randrange(len(raw))
+        raw = raw[:at] + chance.randbytes(300) + raw[at + 150 :]
+        await write_increment(
+            store, raw, msgspec.structs.replace(plan, backup_id=f"b{number}"), *names
+        )
+        names.insert(0, f"b{number}")
+    return raw, names

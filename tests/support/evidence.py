@@ -87,7 +87,10 @@ class Suites:
         if report.failed:
             self._failures.setdefault(file, []).append(test)
         elif report.when == "call" and report.passed:
-            self._counts.setdefault(file, Counter())[test.partition("[")[0]] += 1
+            counts = self._counts.setdefault(file, Counter())
+            counts[test.partition("[")[0]] += 1
+            for name, number in report.user_properties:
+                counts[name] += int(str(number))
 
     def pytest_sessionfinish(self) -> None:
         for file in sorted({*self._counts, *self._failures}):

@@ -46,6 +46,10 @@ class Installed:
         await self._execute("postgres", f'CREATE DATABASE "{quoted}" TEMPLATE template0')
         await self._execute(name, script)
 
+    async def change(self, name: str, script: str) -> None:
+        """Run an SQL script in a database of the customer's."""
+        await self._execute(name, script)
+
     async def _execute(self, database: str, script: str) -> None:
         connection = await self.customer.database(database).connect()
         try:
@@ -197,7 +201,7 @@ async def installed(
         for name, value in own.items():
             patch.setenv(name, value)
         home = DataDirectory(folder / "home")
-        _choose_port(home)
+        choose_port(home)
         source = await stack.enter_async_context(customer(folder / "customer"))
         await source.started()
         platform = await stack.enter_async_context(held(home, services))
@@ -235,7 +239,7 @@ async def held(home: DataDirectory, services: Sequence[str] = SERVICES) -> Async
     await holding
 
 
-def _choose_port(home: DataDirectory) -> None:
+def choose_port(home: DataDirectory) -> None:
     """Platforms that start at the same moment must not choose the same default port."""
     with home.locked():
         port = home.state / "gateway_port"

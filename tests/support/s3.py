@@ -34,9 +34,9 @@ class S3Service:
     def endpoint(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
-    def store(self, prefix: str = "", **other: str | bool) -> S3:
+    def store(self, prefix: str = "", **other: str | bool | int) -> S3:
         """A store in the bucket; `other` replaces fields of its configuration."""
-        fields: dict[str, str | bool] = {
+        fields: dict[str, str | bool | int] = {
             "bucket": BUCKET,
             "prefix": prefix,
             "endpoint": self.endpoint,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from uuid import uuid4
 
 import pytest
@@ -10,13 +12,14 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import trace
+from shared import otel, trace
 from shared.audit.leaf import event_hash, lasting
 from shared.bus import Delivery
 from shared.bus.base import EVENTS
 from shared.bus.memory import MemoryBus, MemoryServer
 from shared.bus.publishing import raw
 from shared.messages.facts import RunCancelRequested, ServiceCameBack
+from shared.settings import ConfigurationError
 from tests.support.waiting import eventually
 
 GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -50,7 +53,7 @@ def test_outside_of_a_trace_a_message_carries_none() -> None:
 
 
 def test_the_trace_is_part_of_the_event_as_it_was_said() -> None:
-    with trace.within(trace.begun()):
+    with trace.within(trace.begun(), str):
         said = raw(ServiceCameBack(service="x"), "test")
 
     kept = lasting(said.headers)
@@ -72,7 +75,7 @@ async def test_what_a_handler_says_and_logs_belongs_to_the_trace_that_it_heard()
         await bus.append(fact)
 
     working = asyncio.create_task(bus.work("d", EVENTS, ["evt.>"], handler))
-    with trace.within(begun := trace.begun()):
+    with trace.within(begun := trace.begun(), str):
         await said(RunCancelRequested(run_id=uuid4()))
 
     async def both() -> bool:
@@ -85,3 +88,26 @@ async def test_what_a_handler_says_and_logs_belongs_to_the_trace_that_it_heard()
     assert carried[0] != carried[1]
     assert logged == [begun.trace_id] * 2
     assert trace.current() is None
+
+
+def test_a_collector_without_the_extra_is_a_fault_of_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+
+    with (
+        pytest.raises(ConfigurationError, match="not installed"),
+        otel.exported("gateway", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}),
+    ):
+        pass
+
+
+def test_without_a_collector_nothing_of_opentelemetry_is_loaded() -> None:
+    loads = (
+        "import sys; from shared import otel\n"
+        "with otel.exported('x', {}): pass\n"
+        "print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    )
+    printed = subprocess.run([sys.executable, "-c", loads], capture_output=True, check=True)
+
+    assert printed.stdout.strip() == b"[]"

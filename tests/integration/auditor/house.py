@@ -19,6 +19,7 @@ from shared.bus.connection import BusSettings
 from shared.bus.gate import Guarded
 from shared.bus.jetstream import connect
 from shared.errors import PlatformError
+from shared.keys.audit import AuditKey
 from tests.support.nats import Nats
 from tests.support.waiting import eventually
 
@@ -36,7 +37,7 @@ class House:
     async def auditor(
         self,
         name: str = "one",
-        key: SigningKey = KEY,
+        key: SigningKey | AuditKey = KEY,
         *,
         restarted: bool = False,
         **settings: float,
@@ -52,7 +53,8 @@ class House:
             connect(self.bus_settings, source="auditor", gate=False) as bus,
             line(self.bus_settings) as own,
         ):
-            auditor = Auditor(bus, own, told, key, name=name)
+            held = key if isinstance(key, AuditKey) else AuditKey.alone(key)
+            auditor = Auditor(bus, own, told, held, name=name)
             working = asyncio.create_task(_restarted(auditor) if restarted else auditor.work())
             try:
                 yield working

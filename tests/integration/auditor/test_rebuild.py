@@ -19,6 +19,7 @@ from services.auditor.repair import Workshop, repair
 from services.auditor.soundness import EventLogDamagedError
 from services.auditor.writer import connected
 from shared.audit.export import export_audit
+from shared.audit.succession import Succession
 from shared.audit.verify import AuditRefusedError, verify_audit
 from shared.bus.base import EVENTS
 from shared.bus.bootstrap import bootstrap
@@ -137,7 +138,7 @@ async def test_a_changed_copy_is_not_built_upon_and_is_forgotten_for_the_stream(
             await rebuild(connection)
         with pytest.raises(EventLogDamagedError):
             await repair(Workshop(house.bus, own, connection, KEY, tmp_path), cause="no")
-        await forget(house.bus, connection, KEY)
+        await forget(house.bus, connection, Succession.of(KEY.public))
     async with house.auditor():
         await house.trusted()
         await house.projected(10)
@@ -155,7 +156,7 @@ async def test_a_stream_that_is_not_the_signed_one_is_no_reason_to_forget(house:
 
     async with connected(house.database) as connection:
         with pytest.raises(StreamDamagedError, match="not those that were signed"):
-            await forget(house.bus, connection, KEY)
+            await forget(house.bus, connection, Succession.of(KEY.public))
     assert await contents(house.database) == before
 
 

@@ -35,6 +35,7 @@ async def test_what_is_appended_is_soon_projected(house: House) -> None:
 
 
 async def test_writes_are_held_until_an_auditor_vouches_for_the_log(house: House) -> None:
+    """Abuse case 39: who switches the audit off gets nothing done unseen."""
     async with connect(house.bus_settings, source="gateway") as gated:
         with pytest.raises(UnavailableError, match="writes are held"):
             await gated.append(server())

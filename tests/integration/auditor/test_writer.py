@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -12,10 +13,13 @@ import pytest
 from services.auditor.ledger import Record, record_of, recorded, stored_event
 from services.auditor.writer import FencedError, LogGapError, Writer, connected
 from shared.audit.merkle import root_of
+from shared.errors import UnavailableError
 from shared.messages.base import Fact, Setting
 from shared.messages.facts import BackupDeleted, BackupRequested, ServerDiscovered
 from shared.messages.settings import DatabaseSetting
 from shared.messages.values import FoundDatabase
+from shared.readmodel.url import plain_url
+from tests.support.proxy import proxy
 from tests.unit.auditor.events import (
     attempted,
     backup_requested,
@@ -28,7 +32,7 @@ from tests.unit.auditor.events import (
 
 
 def records(*messages: Fact | Setting | bytes, first: int = 1) -> list[Record]:
-    return [recorded(one, b"") for one in delivered(messages, first=first)]
+    return [recorded(one, []) for one in delivered(messages, first=first)]
 
 
 async def table(connection: Any, name: str) -> list[dict[str, Any]]:
@@ -178,3 +182,20 @@ async def test_an_auditor_paused_inside_its_transaction_does_not_block_the_next(
         assert active.seq == 1
         with pytest.raises((asyncpg.InterfaceError, asyncpg.PostgresError)):
             await old.fetchval("SELECT 1")
+
+
+async def test_a_goodbye_before_the_connection_ends_is_told_as_postgres_away(
+    database: str,
+) -> None:
+    """asyncpg, which was told of an error that answers nothing, refuses with its own error then."""
+    address = urlsplit(plain_url(database))
+    async with proxy(address.port or 0) as passing, connected(database) as other:
+        passing.lingering = True
+        through = address._replace(netloc=f"{address.netloc.rpartition(':')[0]}:{passing.port}")
+        async with connected(through.geturl()) as connection:
+            writer = await Writer.take_over(connection)
+            await other.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+            await asyncio.sleep(0.2)
+
+            with pytest.raises(UnavailableError):
+                await writer.write(records(server()))

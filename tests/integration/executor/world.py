@@ -22,11 +22,17 @@ from shared.bus import Bus
 from shared.bus.base import EVENTS
 from shared.faults import Point, no_point
 from shared.keys.files import KeyFolder, ensure_keys, platform_fingerprint
-from shared.keys.reading import read_identity, read_order_key, read_recipient_key
+from shared.keys.reading import read_identity, read_key_encryption_keys, read_order_key
 from shared.keys.worker import public_half, seal_for_worker
 from shared.messages.base import CORE, Fact, Order, now
 from shared.messages.facts import BackupCompleted
-from shared.messages.orders import OrderSecrets, RunBackup, RunRestore, ServerSecrets
+from shared.messages.orders import (
+    OrderSecrets,
+    RunBackup,
+    RunRestore,
+    RunVerification,
+    ServerSecrets,
+)
 from shared.stores.local import Local as LocalStore
 from tests.support.postgres import Postgres
 from tests.support.waiting import eventually
@@ -51,6 +57,7 @@ class World:
     def environment(self) -> dict[str, str]:
         return {
             "WORKER_KEY_FILE": str(self.keys.order_key),
+            "ALLOW_LOOPBACK": "true",
             "WORKER_SIGNING_FILE": str(self.keys.signing_key),
             "WORKER_CERTIFICATE_FILE": str(self.keys.certificate),
             "WORK_FOLDER": str(self.work_folder),
@@ -59,7 +66,7 @@ class World:
 
     @property
     def recipient(self) -> RecipientKey:
-        return read_recipient_key(self.keys.kek)
+        return read_key_encryption_keys(self.keys.kek)[0]
 
     @asynccontextmanager
     async def executor(
@@ -73,6 +80,7 @@ class World:
             pool=self.pool,
             work_folder=str(self.work_folder),
             tool_folders=str(tools or ""),
+            allow_loopback=True,
         )
         keys = WorkerKeys(
             order_key=read_order_key(self.keys.order_key),
@@ -135,7 +143,9 @@ class World:
     def server_secrets(self, engines: dict[str, dict[str, Any]]) -> ServerSecrets:
         return ServerSecrets(runner={"kind": "local"}, engines=engines)
 
-    async def ending(self, order: RunBackup | RunRestore, *, within: float = 60.0) -> Fact:
+    async def ending(
+        self, order: RunBackup | RunRestore | RunVerification, *, within: float = 60.0
+    ) -> Fact:
         """The fact that ends the run."""
         noun = "backup" if isinstance(order, RunBackup) else "restore"
         aggregate = order.backup_id if isinstance(order, RunBackup) else order.restore_id

@@ -21,6 +21,7 @@ from services.gateway.settings import Settings
 from services.notifier.channels import AnyChannel
 from shared.bus.base import EVENTS
 from shared.bus.memory import MemoryBus, MemoryServer
+from shared.errors import UnavailableError
 from shared.keys.bucket import BusKeys
 from shared.keys.vault import Vault
 from shared.plugins import announce
@@ -74,12 +75,20 @@ class Platform:
                 await following
 
     async def project(self) -> None:
-        """What the auditor does, for ever: each event in order, unless `projecting` is clear."""
-        async with connected(self.settings.database_url) as connection:
-            writer = await Writer.take_over(connection)
-            async for delivery in self.bus.follow(EVENTS, after_seq=writer.seq):
-                await self.projecting.wait()
-                await writer.write([recorded(delivery, bytes(32))])
+        """What the auditor does, for ever: each event in order, unless `projecting` is clear.
+
+        On a machine that stood still for two seconds Postgres ends a paused auditor's
+        connection; the auditor then begins again, so this does.
+        """
+        while True:
+            with suppress(UnavailableError):
+                async with connected(self.settings.database_url) as connection:
+                    await self._write_with(await Writer.take_over(connection))
+
+    async def _write_with(self, writer: Writer) -> None:
+        async for delivery in self.bus.follow(EVENTS, after_seq=writer.seq):
+            await self.projecting.wait()
+            await writer.write([recorded(delivery, [])])
 
 
 class Gateway:

@@ -95,6 +95,49 @@ async def test_a_copy_into_the_same_or_an_unknown_store_is_refused(
     assert (await gateway.call("POST", path, {"store_id": "nowhere"})).status_code == 400
 
 
+async def replaced(gateway: Gateway, store_id: str, **fields: Any) -> Any:
+    """The answer to changing these fields of a store."""
+    path = f"/stores/{store_id}"
+    shown = (await gateway.call("GET", path)).json()
+    body = {name: shown[name] for name in ("name", "tier", "region", "store")} | fields
+    return await gateway.call("PUT", path, body, if_match=f'"{shown["version"]}"')
+
+
+async def test_copies_that_would_exceed_the_quota_are_refused_before_they_are_made(
+    platform: Platform, gateway: Gateway, stores: tuple[str, str]
+) -> None:
+    backups = [await completed(platform, gateway, stores) for _ in range(3)]
+    assert (await replaced(gateway, stores[1], quota_bytes=700)).status_code == 200
+
+    answers = [
+        await gateway.call("POST", f"/backups/{one['id']}/archives", {"store_id": stores[1]})
+        for one in backups
+    ]
+
+    assert [one.status_code for one in answers] == [202, 202, 409]
+    assert answers[-1].json()["code"] == "store.no_room"
+    assert "600 of 700 bytes" in answers[-1].json()["detail"]
+
+
+async def test_a_store_moves_to_another_one_but_not_in_a_circle(
+    gateway: Gateway, stores: tuple[str, str]
+) -> None:
+    hot, cold = stores
+    rule = {"move_after_days": 30, "move_to_store_id": cold}
+
+    halves = [await replaced(gateway, hot, **{name: value}) for name, value in rule.items()]
+    nowhere = await replaced(gateway, hot, **rule | {"move_to_store_id": "nowhere"})
+    itself = await replaced(gateway, hot, **rule | {"move_to_store_id": hot})
+    good = await replaced(gateway, hot, **rule, tier="hot")
+    circle = await replaced(gateway, cold, **rule | {"move_to_store_id": hot})
+    version = (await gateway.call("GET", f"/stores/{cold}")).json()["version"]
+    needed = await gateway.call("DELETE", f"/stores/{cold}", if_match=f'"{version}"')
+
+    assert [one.status_code for one in (*halves, nowhere, itself, circle)] == [400] * 5
+    assert good.json()["move_to_store_id"] == cold
+    assert needed.status_code == 409
+
+
 async def test_a_corrupt_backup_is_restored_from_its_copy(
     platform: Platform, gateway: Gateway, stores: tuple[str, str]
 ) -> None:

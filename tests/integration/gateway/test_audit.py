@@ -216,7 +216,7 @@ async def test_a_table_for_people_computes_nothing_abuse_case_26(
     """abuse case 26: what an attacker can bring into the log is no formula in a spreadsheet."""
     evil = '=HYPERLINK("http://evil")'
     fact = BackupExpired(backup_id="b" * 8, reason="x", actor=evil, request_id="@SUM(1)")  # type: ignore[arg-type]
-    await platform.bus.append(fact)
+    await gateway.deps.read_model.at_least((await platform.bus.append(fact)).seq)
 
     answer = await gateway.call("GET", "/audit/export?format=csv")
 

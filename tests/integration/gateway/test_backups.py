@@ -23,7 +23,7 @@ from shared.messages.facts import (
     ServerTested,
 )
 from shared.messages.output import OutputLine
-from shared.messages.values import ArchiveFacts, FoundDatabase, Problem, Role
+from shared.messages.values import ArchiveFacts, BackupType, FoundDatabase, Problem, Role
 from tests.integration.gateway.platform import Gateway, Platform
 from tests.integration.gateway.test_accounts import sign_in_as
 from tests.support.waiting import eventually
@@ -371,8 +371,53 @@ async def test_a_store_that_holds_backups_stays_at_its_place(
     assert renamed.json()["tier"] == "cold"
 
 
-async def completed(gateway: Gateway, backup_id: str) -> None:
-    """What an executor says about a backup that went well."""
+async def test_what_others_build_on_is_not_deleted_and_a_chain_goes_from_its_end(
+    gateway: Gateway, wish: dict[str, Any]
+) -> None:
+    full = (await gateway.call("POST", "/backups", wish)).json()["id"]
+    await completed(gateway, full)
+    wanted = {**wish, "type": "incremental", "codec": "lz4"}
+    increment = (await gateway.call("POST", "/backups", wanted)).json()["id"]
+    while_running = await gateway.call("DELETE", f"/backups/{full}")
+    await completed(gateway, increment, parent=full)
+
+    shown = (await gateway.call("GET", f"/backups/{increment}")).json()
+    chain = (await gateway.call("GET", f"/backups?chain_id={full}")).json()["items"]
+    needed = await gateway.call("DELETE", f"/backups/{full}")
+    last = await gateway.call("DELETE", f"/backups/{increment}")
+    first = await gateway.call("DELETE", f"/backups/{full}")
+    orphaned = await gateway.call("POST", f"/backups/{increment}/undelete")
+    kept = [await gateway.call("POST", f"/backups/{one}/undelete") for one in (full, increment)]
+
+    assert while_running.json()["code"] == "backup.running"
+    assert (shown["type"], shown["parent_id"], shown["chain_id"]) == ("incremental", full, full)
+    assert shown["restorability"]["state"] == "unproven"
+    assert [one["id"] for one in chain] == [increment, full]
+    assert (needed.status_code, needed.json()["code"]) == (409, "backup.needed")
+    assert (last.status_code, first.status_code) == (202, 202)
+    assert orphaned.json()["code"] == "backup.parent_gone"
+    assert [answer.status_code for answer in kept] == [202, 202]
+
+
+async def test_a_backup_whose_full_was_found_corrupt_is_shown_as_broken(
+    gateway: Gateway, wish: dict[str, Any]
+) -> None:
+    full, increment = [
+        (await gateway.call("POST", "/backups", wish)).json()["id"] for _ in range(2)
+    ]
+    await completed(gateway, full)
+    await completed(gateway, increment, parent=full)
+    problem = Problem(code="archive.object_changed", cause="a bit is flipped")
+    await projected(gateway, BackupCorrupted(backup_id=UUID(full), problem=problem))
+
+    shown = (await gateway.call("GET", f"/backups/{increment}")).json()
+
+    assert shown["restorability"]["state"] == "broken"
+    assert full in shown["restorability"]["reason"]
+
+
+async def completed(gateway: Gateway, backup_id: str, parent: str | None = None) -> None:
+    """What an executor says about a backup that went well, as an increment of `parent`."""
     run_id = UUID((await gateway.call("GET", f"/backups/{backup_id}")).json()["run_id"])
     prefix = f"{backup_id}/1/"
     await projected(
@@ -407,6 +452,9 @@ async def completed(gateway: Gateway, backup_id: str) -> None:
             started_at=at,
             seconds=1.0,
             archive=archive,
+            type_made=BackupType.INCREMENTAL if parent else BackupType.FULL,
+            chain_id=UUID(parent or backup_id),
+            parent_id=UUID(parent) if parent else None,
         ),
     )
 

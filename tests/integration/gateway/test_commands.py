@@ -79,6 +79,15 @@ async def test_an_execution_is_a_run_of_its_own_and_ends_as_the_scheduler_says(
     ]
     assert (await gateway.client.get(answer.headers["location"])).json()["status"] == "failed"
 
+    async def count(query: str) -> int:
+        return len((await gateway.call("GET", f"{path}/executions?{query}")).json()["items"])
+
+    actor, at = listed[0]["actor"], listed[0]["requested_at"].replace("+", "%2B")
+    all_of_it = ("status=failed", f"server_id={server['id']}", f"actor={actor}", f"since={at}")
+    none_of_it = ("status=requested", f"server_id={UUID(int=1)}", "actor=x", f"until={at}")
+    assert [await count(query) for query in (*all_of_it, "&".join(all_of_it))] == [1] * 5
+    assert [await count(query) for query in none_of_it] == [0] * 4
+
 
 @pytest.mark.parametrize(
     "variables",

@@ -81,7 +81,7 @@ async def complete(gateway: Gateway, made: dict[str, Any], folder: Path) -> None
 async def scheduler(gateway: Gateway, platform: Platform) -> AsyncIterator[None]:
     """The part of the scheduler that opens archive keys."""
     state = ReadModelState(gateway.deps.read_model)
-    orders = Orders(platform.bus, state, gateway.deps.vault, RECIPIENT)
+    orders = Orders(platform.bus, state, gateway.deps.vault, (RECIPIENT,))
     answering = Downloads(platform.bus, state, orders, THE_CLOCK)
     working = asyncio.create_task(
         platform.bus.work(DURABLE, EVENTS, REQUESTS, answering.on_requested)

@@ -17,8 +17,8 @@ from services.gateway.live import Cursor, Live, LiveEvent, ResyncNeeded, Wanted
 from services.gateway.routes.events import messages
 from shared.bus.base import EVENTS
 from shared.messages.facts import BackupDeleted, BackupRequested, UserSignedOut
-from shared.messages.output import OutputLine
-from shared.messages.settings import UserSetting
+from shared.messages.output import OutputLine, OutputProgress
+from shared.messages.settings import GroupSetting, UserSetting
 from shared.messages.values import DatabaseRef, Grant, Role
 from tests.integration.gateway.platform import Gateway, Platform
 from tests.integration.gateway.test_accounts import sign_in_as
@@ -145,6 +145,27 @@ async def test_a_cursor_that_is_too_old_is_told_to_load_anew(
             await some(restarted.deps.live, 1, Cursor(1, 0))
 
 
+async def test_who_waits_for_one_noun_is_let_past_everything_else_however_much_that_is(
+    gateway: Gateway, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "RING", 4)
+    async with platform.gateway() as small:
+        await caught_up(small, (await platform.bus.state("EVENTS")).last_seq)
+        hearing = asyncio.create_task(
+            some(small.deps.live, 1, wanted=hears(ADMIN, Asked(topics=frozenset({"group"}))))
+        )
+        await asyncio.sleep(0)  # it waits
+        for _ in range(10):
+            await deleted(platform)
+        await caught_up(small, (await platform.bus.state("EVENTS")).last_seq)
+        assert not hearing.done()
+
+        await platform.bus.append(GroupSetting(key=str(uuid4()), name="a group"))
+
+        [event] = await hearing
+        assert event.noun == "group"
+
+
 async def test_no_sealed_value_and_no_claim_reaches_a_listener(gateway: Gateway) -> None:
     start = await now_at(gateway)
 
@@ -171,6 +192,28 @@ async def test_output_comes_only_to_those_who_watch_the_run(
 
     assert watching[0].body["text"] == "reading"
     assert everybody[0].type == "backup.deleted"
+
+
+async def test_one_stream_carries_all_events_the_progress_of_all_runs_and_the_log_of_some(
+    gateway: Gateway, platform: Platform
+) -> None:
+    start = await now_at(gateway)
+    watched, other = uuid4(), uuid4()
+    asked = Asked(progress=True, logs_of=frozenset({str(watched)}))
+
+    for run_id in (other, watched):
+        await platform.bus.say(OutputLine(run_id=run_id, attempt=1, level="info", text="reading"))
+        await platform.bus.say(OutputProgress(run_id=run_id, attempt=1, stage="dump"))
+    await deleted(platform)
+    heard = await some(gateway.deps.live, 4, start, hears(VIEWER, asked))
+
+    said = sorted((event.type, event.run_id == str(watched)) for event in heard)
+    assert said == [
+        ("backup.deleted", False),
+        ("output.line", True),
+        ("output.progress", False),
+        ("output.progress", True),
+    ]
 
 
 async def test_who_signed_in_is_told_to_administrators_only(

@@ -137,6 +137,32 @@ async def test_an_objective_is_set_and_shows_how_databases_stand_to_it(
     assert (await gateway.call("GET", "/objectives/status")).json()["items"] == []
 
 
+async def test_standings_are_read_page_by_page_as_of_the_first_and_by_what_they_are(
+    gateway: Gateway, wish: dict[str, Any]
+) -> None:
+    for name in ("one", "two", "three"):
+        body = {**wish, "database": {**wish["database"], "name": name}}
+        asked = (await gateway.call("POST", "/backups", body)).json()
+        if name == "one":  # its time began before the objective was set, so it burns most
+            await completed(gateway, asked["id"])
+    made = await gateway.add("/objectives", {"name": "hourly", "rpo_s": 3600})
+    path, met = "/objectives/status?limit=2", f"standing=met&objective_id={made['id']}"
+    first = (await gateway.call("GET", f"{path}&{met}")).json()
+    rest = (await gateway.call("GET", f"{path}&{met}&cursor={first['next_cursor']}")).json()
+    turned = (await gateway.call("GET", f"{path}&sort=burn")).json()
+    foreign = await gateway.call("GET", f"{path}&sort=burn&cursor={first['next_cursor']}")
+    none = await gateway.call("GET", f"{path}&standing=missed")
+    elsewhere = await gateway.call("GET", f"{path}&server_id={UUID(int=1)}")
+
+    pages = [one["database"] for page in (first, rest) for one in page["items"]]
+    assert sorted(pages) == ["one", "three", "two"]
+    assert (len(first["items"]), rest["next_cursor"]) == (2, None)
+    assert pages[0] == "one"
+    assert "one" not in [one["database"] for one in turned["items"]]
+    assert (foreign.status_code, foreign.json()["code"]) == (400, "input.invalid")
+    assert none.json()["items"] == elsewhere.json()["items"] == []
+
+
 async def test_the_installation_is_shown_at_a_glance_with_what_is_wrong(gateway: Gateway) -> None:
     await gateway.add_server()
 
@@ -145,3 +171,8 @@ async def test_the_installation_is_shown_at_a_glance_with_what_is_wrong(gateway:
     assert seen["servers"]["unknown"] == 1
     assert seen["services"]["scheduler"] == 0
     assert "no scheduler is running" in seen["warnings"]
+    assert {one["service"] for one in seen["replicas"]} <= {*seen["services"]}
+    events = next(one for one in seen["streams"] if one["name"] == "EVENTS")
+    assert events["messages"] + events["deleted"] == events["last_seq"] > 0
+    assert {one["name"] for one in seen["streams"]} == {"EVENTS", "LOGS", "DLQ", "AUDIT_CKPT"}
+    assert int(seen["versions"]["postgresql"].split(".")[0]) >= 16

@@ -211,6 +211,45 @@ async def test_the_log_is_searched_proved_and_settings_go_back_by_command(
     assert letters == []
 
 
+async def test_a_schedule_is_foretold_before_it_is_saved_by_command(
+    gateway: Gateway, holdfast: CommandLine, tmp_path: Path
+) -> None:
+    server, store = await gateway.add_server(run_limit=1), await gateway.add_store(tmp_path / "s")
+    place = {"server_id": server["id"], "endpoint": "main", "name": "shop"}
+    asked = await gateway.call("POST", "/backups", {"database": place, "store_id": store["id"]})
+    what = ("--cron", "0 3 * * *", "--database", asked.json()["database_id"], "--store", "s")
+    _, foretold = await holdfast("schedule", "add", "one", *what, "--dry-run")
+    _, nothing = await holdfast("schedule", "list")
+    await holdfast("schedule", "add", "one", *what)
+    await holdfast("schedule", "add", "two", *what)
+    _, shown = await holdfast("schedule", "show", "one")
+
+    assert (foretold["databases"], foretold["warnings"], nothing) == (1, [], [])
+    assert {one["code"] for one in shown["warnings"]} == {"overlap", "server_busy"}
+    assert {name for one in shown["warnings"] for name in one["schedules"]} == {"two"}
+
+
+async def test_objectives_are_set_watched_and_removed_by_command(
+    gateway: Gateway, holdfast: CommandLine, tmp_path: Path
+) -> None:
+    server, store = await gateway.add_server(), await gateway.add_store(tmp_path / "store")
+    place = {"server_id": server["id"], "endpoint": "main", "name": "shop"}
+    await gateway.call("POST", "/backups", {"database": place, "store_id": store["id"]})
+    wrong, _ = await holdfast("objective", "add", "daily", "--rpo", "a day")
+    made = await holdfast("objective", "add", "daily", "--rpo", "24h", "--rto", "90m")
+    _, listed = await holdfast("objective", "list")
+    _, shown = await holdfast("objective", "show", "daily")
+    _, standing = await holdfast("objective", "status", "--standing", "met")
+    _, missed = await holdfast("objective", "status", "--standing", "missed")
+    gone, _ = await holdfast("objective", "remove", "daily")
+
+    assert wrong == USAGE
+    assert (made[1]["rpo_s"], made[1]["rto_s"]) == (86_400, 5_400)
+    assert listed == [shown]
+    assert [(one["database"], one["objective"]) for one in standing] == [("shop", "daily")]
+    assert (missed, gone) == ([], OK)
+
+
 async def test_a_backup_is_downloaded_by_command(
     gateway: Gateway, platform: Platform, holdfast: CommandLine, tmp_path: Path
 ) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from shared.bus.base import EVENTS
 from shared.messages.facts import BackupRequested, ServerDiscovered
-from shared.messages.values import DatabaseRef, FoundDatabase
-from tests.integration.gateway.platform import Gateway, Platform
+from shared.messages.values import DatabaseRef, FoundDatabase, Grant, Role
+from tests.integration.gateway.platform import SERVER, Gateway, Platform
+from tests.integration.gateway.test_accounts import sign_in_as
 from tests.support.waiting import eventually
 
 
@@ -54,6 +55,26 @@ async def site(platform: Platform, gateway: Gateway, tmp_path: Path) -> Site:
 def requests(platform: Platform) -> list[BackupRequested]:
     stored = [one.message for one in platform.bus.server.stream(EVENTS).messages]
     return [one for one in stored if isinstance(one, BackupRequested)]
+
+
+async def test_checks_and_the_time_of_restore_tests_are_kept_and_bad_ones_refused(
+    site: Site,
+) -> None:
+    check = {"name": "orders", "query": "select count(*) from orders", "at_least": 5.0}
+    made = await site.gateway.add("/schedules", site.body(test_restore="0 5 * * *", checks=[check]))
+    assert made["test_restore"] == "0 5 * * *"
+    assert made["checks"] == [check]
+
+    both = {**check, "expected": "5"}
+    for changed, pointer in (
+        ({"test_restore": "at night"}, "/test_restore"),
+        ({"checks": [both]}, "/checks/0"),
+        ({"checks": [check, check]}, "/checks"),
+        ({"checks": [{**check, "query": "select\0"}]}, "/checks/0/query"),
+    ):
+        refused = await site.gateway.call("POST", "/schedules", site.body(name="x", **changed))
+        assert refused.status_code == 400, refused.text
+        assert pointer in refused.text
 
 
 async def test_a_schedule_is_saved_changed_paused_resumed_and_deleted(site: Site) -> None:
@@ -133,6 +154,95 @@ async def test_conflicts_are_told_before_saving_and_with_the_answer(site: Site) 
 
     assert {one["code"] for one in beside} == {"overlap", "server_busy"}
     assert {one["code"] for one in saved["warnings"]} == {"blackout", "server_busy"}
+
+
+async def test_schedules_that_choose_by_group_or_tag_are_in_the_way_of_what_they_reach(
+    site: Site,
+) -> None:
+    call = site.gateway.call
+    group = await site.gateway.add("/server-groups", {"name": "web"})
+    server = (await call("GET", "/servers")).json()["items"][0]
+    body = {**SERVER, "run_limit": 1, "group_ids": [group["id"]]}
+    moved = await call("PUT", f"/servers/{server['id']}", body, if_match=f'"{server["version"]}"')
+    assert moved.status_code == 200, moved.text
+    blog = (await call("GET", f"/databases/{site.ids[1]}")).json()
+    tagged = await call(
+        "PUT", f"/databases/{blog['id']}", {"tags": ["gold"]}, if_match=f'"{blog["version"]}"'
+    )
+    assert tagged.status_code == 200, tagged.text
+    nothing = {"database_ids": []}
+    await site.gateway.add(
+        "/schedules", site.body(name="by group", group_ids=[group["id"]]) | nothing
+    )
+    await site.gateway.add("/schedules", site.body(name="by tag", tags=["gold"]) | nothing)
+    await site.gateway.add("/schedules", site.body(name="at noon", cron="0 12 * * *"))
+    paused = site.body(name="paused", group_ids=[group["id"]], paused=True)
+    await site.gateway.add("/schedules", paused)
+
+    body = site.body(name="mine", cron="31 2 * * *", database_ids=site.ids[1:])
+    foretold = (await call("POST", "/schedules/preview", body)).json()["warnings"]
+    made = await site.gateway.add("/schedules", body)
+    shown = (await call("GET", f"/schedules/{made['id']}")).json()["warnings"]
+    still = await call("POST", f"/schedules/{made['id']}/pause")
+
+    overlaps = [one for one in foretold if one["code"] == "overlap"]
+    assert sorted(name for one in overlaps for name in one["schedules"]) == ["by group", "by tag"]
+    assert {one["about"] for one in overlaps} == {site.ids[1]}
+    (busy,) = [one for one in foretold if one["code"] == "server_busy"]
+    assert (busy["about"], busy["schedules"]) == (server["id"], ["by group", "by tag"])
+    assert busy["times"] == 10
+    assert made["warnings"] == shown == foretold
+    assert still.json()["warnings"] == []
+
+
+async def test_more_backups_at_once_than_a_pool_works_on_are_told_of_across_servers(
+    site: Site, platform: Platform
+) -> None:
+    ids = []
+    for number in range(5):
+        server = await site.gateway.add_server(name=f"s{number}")
+        said = ServerDiscovered(
+            server_id=UUID(server["id"]),
+            run_id=uuid4(),
+            databases=[FoundDatabase(endpoint="main", name="db")],
+        )
+        await platform.bus.append(said)
+        place = DatabaseRef(server_id=UUID(server["id"]), endpoint="main", name="db")
+        ids.append(str(place.id))
+
+    async def known() -> bool:
+        listed = (await site.gateway.call("GET", "/databases")).json()["items"]
+        return len(listed) == 7
+
+    await eventually(known)
+    await site.gateway.add("/schedules", site.body(name="three", database_ids=ids[:3]))
+    two = site.body(name="two", database_ids=ids[3:])
+
+    beside = (await site.gateway.call("POST", "/schedules/preview", two)).json()["warnings"]
+    apart = site.body(name="two", cron="0 4 * * *", database_ids=ids[3:])
+    alone = (await site.gateway.call("POST", "/schedules/preview", apart)).json()["warnings"]
+
+    assert [(one["code"], one["about"], one["schedules"]) for one in beside] == [
+        ("pool_busy", "core", ["three"])
+    ]
+    assert alone == []
+
+
+async def test_what_is_not_in_the_callers_scope_is_no_name_in_a_warning(
+    site: Site, platform: Platform
+) -> None:
+    await site.gateway.add("/schedules", site.body(name="secret plan", tags=["any"]))
+    await sign_in_as(
+        site.gateway, Role.OPERATOR, Grant(role=Role.OPERATOR, environments=["production"])
+    )
+    body = site.body(name="mine", database_ids=site.ids[:1])
+
+    answer = await site.gateway.call("POST", "/schedules/preview", body)
+
+    assert answer.status_code == 200, answer.text
+    assert "secret plan" not in answer.text
+    (overlap,) = [one for one in answer.json()["warnings"] if one["code"] == "overlap"]
+    assert overlap["schedules"] == ["another schedule"]
 
 
 async def test_a_blackout_that_a_schedule_names_is_not_deleted(site: Site) -> None:

@@ -1,13 +1,13 @@
 """Schemathesis against the live gateway: nothing that it answers is undocumented, nothing is 5xx.
 
-`HOLDFAST_FUZZ_EXAMPLES` says how many cases each operation gets; a few by default, many in a soak.
+Each operation gets a few cases, many in `make soak`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
@@ -28,7 +28,7 @@ from services.gateway.openapi import described
 from shared.bus.gate import GUARD
 from tests.integration.gateway.platform import Gateway
 
-EXAMPLES = int(os.environ.get("HOLDFAST_FUZZ_EXAMPLES", "4"))
+EXAMPLES = [4, pytest.param(200, marks=pytest.mark.soak)]
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -43,8 +43,9 @@ NOT_FUZZED = {
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("examples", EXAMPLES)
 async def test_no_answer_is_undocumented_and_none_is_a_failure_of_the_gateway(
-    gateway: Gateway, url: str
+    gateway: Gateway, url: str, examples: int, record_property: Callable[[str, object], None]
 ) -> None:
     async def guard(_data: bytes) -> bytes:
         return b'{"ok": true}'
@@ -53,16 +54,19 @@ async def test_no_answer_is_undocumented_and_none_is_a_failure_of_the_gateway(
     document = described(create_litestar(None))
     authorization = gateway.client.headers["authorization"]
 
-    counted, failures = await asyncio.to_thread(_fuzz, document, url, authorization)
+    counted, failures = await asyncio.to_thread(_fuzz, document, url, authorization, examples)
+    record_property("cases", sum(counted.values()))
 
     assert not failures, "\n".join(failures)
     assert min(counted.values()) >= 1
-    assert sum(counted.values()) > len(counted) * EXAMPLES / 2
+    assert sum(counted.values()) > len(counted) * examples / 2
     still = await gateway.call("GET", "/auth/me")
     assert still.status_code == 200, "the session was lost on the way, so little was tried"
 
 
-def _fuzz(document: dict[str, Any], url: str, authorization: str) -> tuple[Counter[str], list[str]]:
+def _fuzz(
+    document: dict[str, Any], url: str, authorization: str, examples: int
+) -> tuple[Counter[str], list[str]]:
     """How many cases each operation got, and what was wrong."""
     schema = schemathesis.openapi.from_dict(document)
     schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
@@ -74,35 +78,33 @@ def _fuzz(document: dict[str, Any], url: str, authorization: str) -> tuple[Count
         name = str(operation.definition.raw["operationId"])
         names.add(name)
         if name not in NOT_FUZZED:
-            _fuzz_one(operation, name, url, authorization, counted, failures)
+            counted[name], wrong = _fuzz_one(operation, url, authorization, examples)
+            failures += [f"{name} {one}" for one in wrong]
     assert names >= NOT_FUZZED
     return counted, failures
 
 
-def _fuzz_one(  # noqa: PLR0917 - what the closure needs
-    operation: Any,
-    name: str,
-    url: str,
-    authorization: str,
-    counted: Counter[str],
-    failures: list[str],
-) -> None:
+def _fuzz_one(operation: Any, url: str, authorization: str, examples: int) -> tuple[int, list[str]]:
+    count, failures = 0, list[str]()
+
     @hypothesis.settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
-        derandomize=EXAMPLES < 50,
+        derandomize=examples < 50,
         database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy())
     def call(case: Any) -> None:
-        counted[name] += 1
+        nonlocal count
+        count += 1
         response = case.call(base_url=url, headers={"Authorization": authorization}, timeout=60)
         try:
             case.validate_response(response, checks=CHECKS)
         except FailureGroup as group:
             told = [one.title + ": " + one.message[:300] for one in group.exceptions]
-            failures.append(f"{name} {response.status_code}: {told} {response.text[:300]}")
+            failures.append(f"{response.status_code}: {told} {response.text[:300]}")
 
     call()
+    return count, failures

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 
+from shared.messages.settings import ObjectiveSetting
 from shared.messages.values import Role
 from tests.integration.gateway.platform import Gateway
 from tests.integration.gateway.test_accounts import sign_in_as
@@ -149,3 +151,84 @@ async def test_a_version_that_points_at_what_is_gone_does_not_come_back(gateway:
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == "/channel_id"
+
+
+async def test_versions_are_filtered_and_still_told_against_the_one_before(
+    gateway: Gateway,
+) -> None:
+    policy = await gateway.add("/policies", POLICY)
+    path, about = f"/policies/{policy['id']}", f"/settings/policy/{policy['id']}/versions"
+    second = await changed(gateway, path, policy["version"], {"name": "weekly", "keep_last": 4})
+    await sign_in_as(gateway, Role.ADMIN)
+    third = await changed(gateway, path, second, {"name": "weekly", "keep_last": 5})
+
+    async def found(query: str) -> list[dict[str, Any]]:
+        answer = await gateway.call("GET", f"{about}?{query}")
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    whole = await found("")
+    me = (await gateway.call("GET", "/auth/me")).json()["id"]
+    mine = await found(f"actor={whole[0]['actor']}")
+
+    assert [one["version"] for one in whole] == [third, second, policy["version"]]
+    assert me in whole[0]["actor"]
+    assert mine == whole[:1]
+    assert (mine[0]["changes"][0]["before"], mine[0]["changes"][0]["after"]) == (4, 5)
+    at = whole[1]["time"].replace("+", "%2B")
+    assert await found(f"since={at}") == whole[:2]
+    assert await found(f"until={at}") == whole[2:]
+    assert await found("actor=nobody") == []
+
+
+async def test_a_version_of_a_store_whose_rule_would_close_a_circle_does_not_come_back(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    def body(name: str, **rule: Any) -> dict[str, Any]:
+        return {"name": name, "store": {"kind": "local", "root": str(tmp_path / name)}, **rule}
+
+    hot, cold = [await gateway.add("/stores", body(name)) for name in ("hot", "cold")]
+    towards = {"move_after_days": 3, "move_to_store_id": cold["id"]}
+    with_rule = await changed(
+        gateway, f"/stores/{hot['id']}", hot["version"], body("hot", **towards)
+    )
+    without = await changed(gateway, f"/stores/{hot['id']}", with_rule, body("hot"))
+    back = {"move_after_days": 3, "move_to_store_id": hot["id"]}
+    await changed(gateway, f"/stores/{cold['id']}", cold["version"], body("cold", **back))
+
+    answer = await reverted(gateway, f"store/{hot['id']}", with_rule, without)
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["pointer"] == "/move_to_store_id"
+    assert (await reverted(gateway, f"store/{hot['id']}", hot["version"], without)).is_success
+
+
+async def test_an_objective_comes_back_unless_its_group_is_gone(gateway: Gateway) -> None:
+    group = await gateway.add("/server-groups", {"name": "web"})
+    body = {"name": "gold", "rpo_s": 3600, "group_ids": [group["id"]]}
+    made = await gateway.add("/objectives", body)
+    path, about = f"/objectives/{made['id']}", f"objective/{made['id']}"
+    looser = await changed(gateway, path, made["version"], {**body, "rpo_s": 7200})
+
+    back = await reverted(gateway, about, made["version"], looser)
+
+    assert back.status_code == 200, back.text
+    assert (await gateway.call("GET", path)).json()["rpo_s"] == 3600
+    tagged = {"name": "gold", "rpo_s": 3600, "tags": ["gold"]}
+    present = await changed(gateway, path, back.json()["version"], tagged)
+    gone = await gateway.call(
+        "DELETE", f"/server-groups/{group['id']}", if_match=f'"{group["version"]}"'
+    )
+    assert gone.status_code == 204, gone.text
+    dangling = await reverted(gateway, about, made["version"], present)
+    assert dangling.status_code == 400
+    assert dangling.json()["errors"][0]["pointer"] == "/group_ids/0"
+    unknown = {"name": "gold", "rpo_s": 60, "database_ids": [str(UUID(int=9))]}
+    said = ObjectiveSetting(key=made["id"], actor="user:x", **unknown)  # type: ignore[arg-type]
+    sent = (await gateway.deps.bus.append(said)).seq
+    await gateway.deps.read_model.at_least(sent)
+    last = await changed(gateway, path, sent, tagged)
+    of_database = await reverted(gateway, about, sent, last)
+    assert of_database.status_code == 400, of_database.text
+    assert of_database.json()["errors"][0]["pointer"] == "/database_ids/0"

@@ -28,6 +28,8 @@ from shared.messages.facts import (
     BackupCompleted,
     BackupFailed,
     BackupRequested,
+    DispatchPaused,
+    DispatchResumed,
     RestoreFailed,
     RestoreRequested,
     RunCancelRequested,
@@ -51,7 +53,7 @@ async def scheduler(
     """A scheduler process: its own connection, its own memory."""
     async with town.nats.bus("scheduler", gate=True) as bus:
         state = ReadModelState(town.model)
-        orders = Orders(bus, state, town.vault(bus), town.kek)
+        orders = Orders(bus, state, town.vault(bus), (town.kek,))
         more = {"clock": clock} if clock else {}
         service = Scheduler(bus, state, orders, pool_limit=4, **more)
         async with running(service.listen(replica)) as task:
@@ -135,6 +137,40 @@ async def test_a_backup_is_dispatched_once_and_its_order_opens_for_the_pool(town
     assert open_as_worker(order, town.worker_key, OrderSecrets).engine["password"] == PASSWORD
     assert len(order.recipients) == 2
     assert len(await orders(town)) == 1
+
+
+async def test_a_pause_outlives_a_restart_and_nothing_is_lost_in_it(town: Town) -> None:
+    async with scheduler(town):
+        await town.gateway.append(DispatchPaused(reason="the cellar is rebuilt"))
+        request = await request_backup(town)
+        await asyncio.sleep(3 * LOOK_EVERY_S)
+    async with scheduler(town, "two"):
+        await asyncio.sleep(3 * LOOK_EVERY_S)
+        assert await orders(town) == []
+
+        await town.gateway.append(DispatchResumed())
+        await order_of(town, request.run_id)
+
+
+async def test_a_store_that_takes_one_run_at_once_lets_the_next_go_when_it_ends(
+    town: Town,
+) -> None:
+    store = (await town.gateway.last_of("cfg.store.main"))[-1].message
+    assert isinstance(store, StoreSetting)
+    limited = msgspec.structs.replace(store, id=uuid4(), run_limit=1, upload_bytes_s=1 << 20)
+    await town.gateway.append(limited)
+    async with scheduler(town):
+        first, second = [await request_backup(town) for _ in range(2)]
+        order = await order_of(town, first.run_id)
+        await asyncio.sleep(3 * LOOK_EVERY_S)
+        assert await town.said(RunDispatched, second.run_id) == []
+
+        await complete(town.executor, first, await attempt(town.executor, first))
+        await order_of(town, second.run_id)
+
+    pace = open_as_worker(order, town.worker_key, OrderSecrets).pace
+    assert pace is not None
+    assert (pace.store_id, pace.upload_bytes_s, pace.download_bytes_s) == ("main", 1 << 20, None)
 
 
 async def test_a_full_server_lets_the_next_backup_go_when_one_ends(town: Town) -> None:

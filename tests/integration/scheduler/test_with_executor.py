@@ -8,6 +8,7 @@ import asyncpg
 
 from services.executor.service import Executor, WorkerKeys
 from services.executor.settings import ExecutorSettings
+from shared.archive.reader import open_envelope_with_passphrase
 from shared.bus import Expect
 from shared.keys.reading import read_identity, read_order_key
 from shared.messages.facts import (
@@ -20,12 +21,13 @@ from shared.messages.facts import (
 )
 from shared.messages.settings import ServerSetting
 from shared.messages.values import Endpoint
+from shared.stores import Local
 from tests.integration.scheduler.test_scheduler import (
     request_backup,
     request_restore,
     scheduler,
 )
-from tests.integration.town import Town, running
+from tests.integration.town import PASSPHRASE, Town, running
 from tests.support.postgres import Postgres
 from tests.support.waiting import eventually
 
@@ -44,12 +46,16 @@ async def test_a_database_is_tested_backed_up_and_restored_by_orders(
         tested = await town.heard(ServerTested, town.server_id)
         backup = await request_backup(town, shop)
         await ended(town, BackupCompleted, BackupFailed, backup.backup_id)
+        (completed,) = await town.said(BackupCompleted, backup.backup_id)
         restore, _ = await request_restore(town, backup.backup_id, copy)
         await ended(town, RestoreCompleted, RestoreFailed, restore.restore_id)
 
     assert tested.versions["main"].startswith("16.")
     assert await content(customer, copy) == before
     assert before[0] == 20_000
+    # The store has a passphrase: it opens the archive, too, without any key of the platform.
+    archives = Local(root=str(town.store_root))
+    assert await open_envelope_with_passphrase(archives, completed.prefix, PASSPHRASE)
 
 
 def executor(town: Town) -> Executor:
@@ -57,7 +63,12 @@ def executor(town: Town) -> Executor:
         order_key=read_order_key(town.keys.order_key),
         identity=read_identity(town.keys.signing_key, town.keys.certificate),
     )
-    told = ExecutorSettings(worker_key_file="", worker_signing_file="", worker_certificate_file="")
+    told = ExecutorSettings(
+        worker_key_file="",
+        worker_signing_file="",
+        worker_certificate_file="",
+        allow_loopback=True,
+    )
     return Executor(town.executor, told, keys, name="worker", point=_pass)
 
 

@@ -15,11 +15,14 @@ import pytest
 from cryptography.fernet import Fernet
 
 from services.auditor.writer import connected
+from services.executor.plan import ArchiveReceipt
 from services.storage.catalogue import ReadModelCatalogue
 from services.storage.copies import ReadModelCopies
+from services.storage.kept import ReadModelKept
 from services.storage.opening import SealedStores
 from services.storage.service import Storage
 from services.storage.settings import Settings
+from services.storage.tiers import ReadModelTiers
 from shared.keys.bucket import BusKeys
 from shared.keys.plugins import seal_config
 from shared.keys.vault import Vault
@@ -48,17 +51,30 @@ KEY = Fernet.generate_key().decode()
 
 
 @asynccontextmanager
-async def storing(platform: World, *, second_look_s: float = 3600.0) -> AsyncIterator[None]:
+async def storing(
+    platform: World, *, second_look_s: float = 3600.0, scrub_cycle_s: float = 86400.0
+) -> AsyncIterator[None]:
     """A storage service over connections of its own."""
     settings = Settings(
-        database_url="", encryption_key=KEY, second_look_s=second_look_s, look_every_s=0.3
+        database_url="",
+        encryption_key=KEY,
+        second_look_s=second_look_s,
+        scrub_cycle_s=scrub_cycle_s,
+        look_every_s=0.3,
     )
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(platform.own_bus("storage"))
-        stores = SealedStores(bus, Vault(BusKeys(bus), [KEY]))
-        catalogue = ReadModelCatalogue(platform.model)
+        stores = SealedStores(bus, Vault(BusKeys(bus), [KEY]), allow_loopback=True)
+        model = platform.model
         service = Storage(
-            bus, catalogue, ReadModelCopies(platform.model), stores, settings, replica="r1"
+            bus,
+            ReadModelCatalogue(model),
+            ReadModelCopies(model),
+            stores,
+            settings,
+            kept=ReadModelKept(model),
+            tiers=ReadModelTiers(model),
+            replica="r1",
         )
         await stack.enter_async_context(running(service.listen()))
         yield
@@ -76,7 +92,11 @@ async def add_store(platform: World, store: AnyStore) -> None:
 async def archive(store: Store, backup: Said, number: int) -> ArchiveFacts:
     """An archive as the executor's pipeline writes it, and the facts about it."""
     plan = archives.make_plan(backup_id=str(backup.id), attempt=str(number))
-    receipt = await archives.write(store, archives.text(300_000), plan)
+    return facts_of(await archives.write(store, archives.text(300_000), plan))
+
+
+def facts_of(receipt: ArchiveReceipt) -> ArchiveFacts:
+    """What is said of an archive that was written."""
     objects = [
         StoredObject(name=one.name, size_bytes=one.size, sha256=one.sha256)
         for one in receipt.objects

@@ -134,11 +134,11 @@ async def test_rotation_changes_no_immutable_object_and_shuts_the_old_key_out(
     folder = tmp_path / PREFIX
     before = {path.name: path.read_bytes() for path in folder.iterdir() if "env" not in path.name}
 
-    number = await rotate_envelope(store, PREFIX, RECIPIENT, (new.public,), passphrase="p")
+    sealed = await rotate_envelope(store, PREFIX, (RECIPIENT,), (new.public,), passphrase="p")
     for key in await old_envelopes(store, PREFIX):
         await store.delete(key)
 
-    assert number == 2
+    assert sealed == (2, (new.public.id,))
     assert {p.name: p.read_bytes() for p in folder.iterdir() if "env" not in p.name} == before
     assert await read(store, key=new) == raw
     assert await open_envelope_with_passphrase(store, PREFIX, "p")
@@ -163,3 +163,50 @@ async def test_the_highest_envelope_that_verifies_counts(tmp_path: Path) -> None
         (folder / name).unlink()
     with pytest.raises(TruncatedError):
         await open_envelope(store, PREFIX, RECIPIENT)
+
+
+async def test_rotation_keeps_the_passphrase_and_writes_nothing_twice(tmp_path: Path) -> None:
+    store, new = local(tmp_path), RecipientKey.generate()
+    await write(store, b"x", make_plan(recipients=(RECIPIENT.public,), passphrase="p"))
+
+    for _ in range(2):
+        keys, wanted = (new, RECIPIENT), (new.public, RECOVERY.public)
+        assert await rotate_envelope(store, PREFIX, keys, wanted) == (
+            2,
+            (new.public.id, RECOVERY.public.id),
+        )
+
+    assert sorted(p.name for p in (tmp_path / PREFIX).glob("envelope.*")) == [
+        "envelope.1",
+        "envelope.2",
+    ]
+    keys_found = {
+        await open_envelope(store, PREFIX, new),
+        await open_envelope(store, PREFIX, RECOVERY),
+        await open_envelope_with_passphrase(store, PREFIX, "p"),
+    }
+    assert len(keys_found) == 1
+
+
+async def test_an_envelope_of_another_key_than_the_data_s_is_never_sealed_anew(
+    tmp_path: Path,
+) -> None:
+    store, new = local(tmp_path), RecipientKey.generate()
+    await write(store, b"x", make_plan(recipients=(RECIPIENT.public,)))
+    path = tmp_path / PREFIX / "envelope.1"
+    ids = json.loads(path.read_bytes())["file_ids"]
+    forged = seal_envelope(
+        b"k" * 32,
+        backup_id="backup1",
+        attempt="attempt1",
+        number=1,
+        file_ids=ids,
+        recipients=(RECIPIENT.public,),
+    )
+    path.unlink()
+    path.write_bytes(forged.encode())
+
+    with pytest.raises(WrongKeyError):
+        await rotate_envelope(store, PREFIX, (RECIPIENT,), (new.public,))
+
+    assert [p.name for p in (tmp_path / PREFIX).glob("envelope.*")] == ["envelope.1"]

@@ -13,7 +13,12 @@ import pytest
 import zstandard
 
 from shared.archive.cut import CutParameters
-from shared.archive.errors import TrailerMismatchError, TruncatedError, UnsupportedError
+from shared.archive.errors import (
+    ParentMissingError,
+    TrailerMismatchError,
+    TruncatedError,
+    UnsupportedError,
+)
 from shared.archive.frames import ContentHeader, Trailer, encode_preamble
 from shared.archive.header import Role
 from shared.archive.index import ArchiveName, Frame, IndexHeader, IndexWriter, Run
@@ -36,7 +41,8 @@ def index(frames: list[Frame], archives: tuple[ArchiveName, ...] = (OURS,)) -> b
     writer = IndexWriter(IndexHeader(archives=archives, cut=CutParameters()))
     for frame in frames:
         writer.add_frame(frame)
-    return writer.finish([Run(0, 0, len(RAW))])
+    writer.add_run(Run(0, 0, len(RAW)))
+    return writer.finish()
 
 
 GOOD_INDEX = index([Frame(len(RAW), len(PACKED))])
@@ -162,5 +168,5 @@ async def test_an_increment_is_refused_before_a_byte_comes_out(tmp_path: Path) -
     frames = [Frame(len(RAW), len(PACKED))]
     forge(tmp_path, content(), index(frames, (OURS, ArchiveName("b0", "a1"))))
 
-    with pytest.raises(UnsupportedError):
+    with pytest.raises(ParentMissingError):
         await read(tmp_path)

@@ -338,7 +338,7 @@ async def test_a_second_attempt_takes_everything_new(tmp_path: Path) -> None:
 
 
 async def test_no_secret_is_shown_or_stored_in_clear(tmp_path: Path) -> None:
-    plan = make_plan(passphrase="a canary of a passphrase", chain_secret=b"c" * 32)
+    plan = make_plan(passphrase="a canary of a passphrase")
     await write(local(tmp_path), b"canary row " * 1000, plan)
 
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
@@ -353,7 +353,6 @@ async def test_no_secret_is_shown_or_stored_in_clear(tmp_path: Path) -> None:
         {"backup_id": "../x"},
         {"attempt": ""},
         {"recipients": ()},
-        {"chain_secret": b"short"},
         {"volume_bytes": 0},
         {"frame_bytes": 1 << 30},
     ],

@@ -9,22 +9,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from shared.archive.codecs import AnyCodec, Plain, Zstd
+from shared.archive.codecs import AnyCodec, Gzip, Lz4, Plain, Zstd
 from shared.archive.keys import RecipientKey, SigningKey, fingerprint
 from shared.archive.reader import open_envelope_with_passphrase, verify_objects
-from tests.golden.make_golden import CODECS, PASSPHRASE
+from tests.golden.make_golden import CHAIN, CHAINED, CODECS, PASSPHRASE, chained
 from tests.support.archives import (
     PLATFORM,
     RECIPIENT,
     RECOVERY,
+    SMALL,
     TRUST,
     local,
     make_plan,
     read,
+    read_increment,
     text,
     write,
+    write_chain,
+    write_increment,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,7 +95,7 @@ def test_the_golden_archives_are_the_ones_that_were_committed() -> None:
     }
 
     assert present == listed
-    assert {name.split("/")[0] for name in listed} == set(CODECS)
+    assert {name.split("/")[0] for name in listed} == {*CODECS, CHAIN}
 
 
 @pytest.mark.parametrize("name", sorted(CODECS))
@@ -117,7 +122,58 @@ def test_the_script_reads_every_golden_archive(name: str, tmp_path: Path, key_fi
     assert out.read_bytes() == by_phrase.stdout == raw
 
 
-@pytest.mark.parametrize("codec", [Zstd(), Plain()])
+@pytest.mark.parametrize("at", range(len(CHAINED)))
+async def test_platform_and_script_read_the_golden_chain(
+    at: int, tmp_path: Path, key_file: Path
+) -> None:
+    backup = CHAINED[at]
+    expected = chained((GOLDEN / "raw.txt").read_bytes())[backup]
+    out = tmp_path / "out"
+
+    done = recover(
+        *("decrypt", GOLDEN / CHAIN / backup / "attempt1", *TRUSTED),
+        *("--key-file", key_file, "--output", out),
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert out.read_bytes() == expected
+    assert await read_increment(local(GOLDEN / CHAIN), *CHAINED[at:]) == expected
+
+
+async def test_the_script_puts_a_chain_of_thirty_increments_together(
+    tmp_path: Path, key_file: Path
+) -> None:
+    raw, names = await write_chain(tmp_path, 30)
+
+    done = recover("decrypt", tmp_path / "b30" / "attempt1", *TRUSTED, "--key-file", key_file)
+
+    assert (done.returncode, done.stdout == raw) == (0, True), done.stderr
+    assert await read_increment(local(tmp_path), *names) == raw
+
+
+@pytest.mark.parametrize("changed", ["data.0", "index"])
+async def test_the_script_refuses_a_chain_with_a_changed_or_missing_parent(
+    tmp_path: Path, key_file: Path, changed: str
+) -> None:
+    store, raw, plan = local(tmp_path), text(40_000), make_plan(cut=SMALL)
+    await write(store, raw, msgspec.structs.replace(plan, backup_id="b0"))
+    increment = msgspec.structs.replace(plan, backup_id="b1")
+    await write_increment(store, raw + b"more", increment, "b0")
+    arguments = ("decrypt", tmp_path / "b1" / "attempt1", *TRUSTED, "--key-file", key_file)
+    path = tmp_path / "b0" / "attempt1" / changed
+    whole = path.read_bytes()
+
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    flipped = recover(*arguments)
+    path.unlink()
+    missing = recover(*arguments)
+
+    assert (flipped.returncode, missing.returncode) == (5, 5)
+    assert b"b0" in flipped.stderr
+    assert b"b0" in missing.stderr
+
+
+@pytest.mark.parametrize("codec", [Zstd(), Plain(), Gzip(), Lz4()])
 @pytest.mark.parametrize("size", [0, 16_385, 2_500_000])
 async def test_the_script_reads_what_was_written_just_now(
     tmp_path: Path, key_file: Path, codec: AnyCodec, size: int

@@ -28,7 +28,7 @@ EVERY = 8
 
 def records() -> list[Record]:
     events = [event for _ in range(STORIES) for event in backup_story()]
-    return [recorded(one, KEY.public) for one in delivered([*events[:5], b"\xff", *events[5:]])]
+    return [recorded(one, [KEY.public]) for one in delivered([*events[:5], b"\xff", *events[5:]])]
 
 
 def export(entries: list[Record], key: SigningKey = KEY, *, events: bool = True) -> list[bytes]:

@@ -220,10 +220,12 @@ def _example(kind: type[Message]) -> Message:
             shop().server_id,
         ),
         **dict.fromkeys(("attempt", "bytes_read", "freed_bytes", "raw_bytes", "tries"), 1),
-        **dict.fromkeys(("stored_bytes", "minutes", "version", "rpo_s"), 1),
+        **dict.fromkeys(("stored_bytes", "minutes", "version", "rpo_s", "envelope"), 1),
+        "database_id": shop().server_id,
         "execution_id": shop().server_id,
         "command_version": 1,
         "rights": [],
+        "recipients": [],
         **{key: {"key": "k", "token": "t"} for key in ("name", "email", "password_hash")},
         **{
             key: {"server_id": shop().server_id, "endpoint": "e", "name": "n"}

@@ -108,6 +108,12 @@ def test_the_password_is_marked_as_secret_and_never_shown() -> None:
     assert engine.tls == "verify-full"
 
 
+def test_a_form_is_titled_as_people_write_the_name() -> None:
+    titles = {kind: schema["title"] for kind, schema in schemas_of(AnyEngine).items()}
+
+    assert (titles["postgresql"], titles["redis"]) == ("PostgreSQL", "Redis")
+
+
 @pytest.mark.parametrize(
     ("ended", "expected"),
     [

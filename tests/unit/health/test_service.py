@@ -251,6 +251,7 @@ async def pulse(platform: Platform, service: HealthService, seconds: float, *nam
 
 
 async def test_a_service_that_dies_and_returns_is_said_once_each(platform: Platform) -> None:
+    """Abuse case 39, too: an auditor that somebody stops is missed like any other."""
     service = platform.service()
     await service.begin()
     await pulse(platform, service, 60, "health", "storage")

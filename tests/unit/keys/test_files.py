@@ -23,8 +23,8 @@ from shared.keys.files import (
 from shared.keys.reading import (
     KeyFileError,
     read_identity,
+    read_key_encryption_keys,
     read_order_key,
-    read_recipient_key,
     read_signing_key,
 )
 from shared.keys.writing import create
@@ -156,7 +156,7 @@ def test_the_log_learns_public_halves_only(tmp_path: Path) -> None:
 
     setting = platform_setting(keys)
 
-    kek = read_recipient_key(keys.kek)
+    (kek,) = read_key_encryption_keys(keys.kek)
     assert setting.subject == "cfg.platform.self"
     assert Recipient.parse(setting.platform_recipient) == kek.public
     assert bytes.fromhex(setting.audit_public_key) == read_signing_key(keys.audit_key).public

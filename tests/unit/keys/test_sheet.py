@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.archive.keys import RecipientKey
 from shared.errors import InvalidInputError
 from shared.keys.files import (
     PLATFORM_FILES,
@@ -24,6 +25,7 @@ from shared.keys.files import (
 from shared.keys.printed import printed, typed
 from shared.keys.reading import KeyFileError
 from shared.keys.sheet import Sheet, parse_sheet, recovery_sheet
+from shared.keys.writing import replace
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,16 @@ def test_every_encryption_key_of_a_rotation_is_on_the_sheet(tmp_path: Path) -> N
     restored = parse_sheet(recovery_sheet(keys).text()).restore(tmp_path / "again")
 
     assert restored.encryption_key.read_text() == rotated
+
+
+def test_every_key_that_opens_archives_is_on_the_sheet(tmp_path: Path) -> None:
+    keys = ensure_keys(tmp_path / "keys")
+    older = keys.kek.read_text()
+    replace(keys.kek, f"{RecipientKey.generate().printed()},{older}".encode())
+
+    restored = parse_sheet(recovery_sheet(keys).text()).restore(tmp_path / "again")
+
+    assert restored.kek.read_text() == keys.kek.read_text()
 
 
 def test_a_sheet_typed_sloppily_is_understood(sheet: Sheet) -> None:

@@ -37,10 +37,29 @@ async def test_a_sealed_value_opens_where_it_belongs(vault: Vault) -> None:
     [("cfg.server.b", "runner.password"), ("cfg.server.a", "endpoints.main.password")],
 )
 async def test_a_token_moved_elsewhere_is_refused(vault: Vault, subject: str, field: str) -> None:
+    """Abuse case 32: a secret of one row is no secret of another."""
     token = await vault.seal("cfg.server.a", "runner.password", SECRET)
 
     with pytest.raises(SealedValueError, match="something else"):
         await vault.open(token, subject, field)
+
+
+async def test_a_remembered_key_opens_for_a_while_but_seals_nothing_once_it_is_erased(
+    bucket: DictKeys,
+) -> None:
+    key = Fernet.generate_key().decode()
+    remembering = Vault(bucket, [key], remembered_s=60.0)
+    token = await remembering.seal("cfg.user.a", "name", SECRET, key_id="person-a")
+    assert await remembering.open(token, "cfg.user.a", "name") == SECRET
+
+    await Vault(bucket, [key]).erase("person-a")
+    assert await remembering.open(token, "cfg.user.a", "name") == SECRET
+    newer = await remembering.seal("cfg.user.a", "name", "other", key_id="person-a")
+    assert await Vault(bucket, [key]).open(newer, "cfg.user.a", "name") == "other"
+
+    await remembering.erase("person-a")
+    with pytest.raises(SealedValueError, match="erased"):
+        await remembering.open(token, "cfg.user.a", "name")
 
 
 async def test_a_damaged_token_is_refused_without_showing_it(vault: Vault) -> None:

@@ -13,6 +13,8 @@ from services.notifier.troubles import Answer, Topic, Trouble, answer, topic_of
 from shared.messages.facts import (
     BackupCompleted,
     BackupFailed,
+    RestoreCompleted,
+    RestoreFailed,
     ServerHealthChanged,
     ServiceCameBack,
     ServiceWentDown,
@@ -115,3 +117,25 @@ def test_servers_and_services_recover_too() -> None:
         assert one is not None
         assert two is not None
         assert (one.key, one.failed, two.failed) == (two.key, True, False)
+
+
+def test_a_test_or_a_reading_that_went_well_ends_no_trouble_with_a_restore() -> None:
+    about = {"restore_id": uuid4(), "run_id": uuid4(), "attempt": 1}
+    database = About(database_id=str(uuid4()))
+    problem = Problem(code="x", cause="x")
+    wanted = topic_of(RestoreFailed(**about, problem=problem), database)
+    assert wanted is not None
+    whole = {"seconds": 1.0, "raw_bytes": 1, "tables": []}
+    names = set()
+    for mark in ("tested_backup_id", "verified_backup_id"):
+        of = {mark: uuid4()}
+        well = topic_of(RestoreCompleted(**about, **whole, **of), database)
+        ill = topic_of(RestoreFailed(**about, problem=problem, **of), database)
+        assert well is not None
+        assert ill is not None
+        assert (well.name, well.failed, ill.failed) == (ill.name, False, True)
+        names.add(well.name)
+    assert len({*names, wanted.name}) == 3
+    restored = topic_of(RestoreCompleted(**about, **whole), database)
+    assert restored is not None
+    assert restored.name == wanted.name

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import msgspec
 
+from services.scheduler.chains import Archived
 from services.scheduler.quotas import Need
-from services.scheduler.state import Archived, Request, Run
+from services.scheduler.state import Request, Run
 from shared.bus import Delivery
 from shared.bus.base import EVENTS
 from shared.bus.memory import MemoryBus
@@ -19,6 +20,8 @@ from shared.messages.facts import (
     BackupCompleted,
     BackupFailed,
     BackupRequested,
+    DispatchPaused,
+    DispatchResumed,
     ExecutionFailed,
     ExecutionRequested,
     RestoreAttempted,
@@ -82,6 +85,17 @@ class LogState:
     async def run_limits(self) -> Mapping[UUID, int]:
         return {key: server.run_limit for key, server in self.servers.items()}
 
+    async def store_limits(self) -> Mapping[str, int]:
+        return {key: store.run_limit for key, store in self.stores.items()}
+
+    async def is_paused(self) -> bool:
+        said = [
+            one.message
+            for one in self._log.messages
+            if isinstance(one.message, DispatchPaused | DispatchResumed)
+        ]
+        return bool(said) and isinstance(said[-1], DispatchPaused)
+
     async def request(self, seq: int) -> Request | None:
         if self.meanwhile is not None:
             await self.meanwhile()
@@ -102,6 +116,15 @@ class LogState:
 
     async def backup(self, backup_id: UUID) -> Archived | None:
         return self.backups.get(backup_id)
+
+    async def chain(self, chain_id: UUID) -> Sequence[Archived]:
+        return [one for one in reversed(self.backups.values()) if one.chain_id == chain_id]
+
+    async def newest_chain(self, _database_id: UUID, store_id: str) -> Sequence[Archived]:
+        for one in reversed(self.backups.values()):
+            if one.store_id == store_id and one.chain_id is not None:
+                return await self.chain(one.chain_id)
+        return []
 
     async def need(
         self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
@@ -155,6 +178,7 @@ def _requested(request: Request, seq: int) -> Run:
         kind=kind,
         object_id=object_id,
         server_id=server_id,
+        store_id=getattr(request, "store_id", None),
         pool=request.run_pool,
         requested_seq=seq,
         status="requested",

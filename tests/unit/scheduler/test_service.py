@@ -14,9 +14,9 @@ import pytest
 
 from services.launcher.ports import free_port
 from services.scheduler.abandonment import ALONE_S, WORKER_GONE
+from services.scheduler.chains import Archived
 from services.scheduler.patience import GIVE_UP_S
 from services.scheduler.service import CHECKPOINT_EVERY_S, LOOK_EVERY_S, SEND_AGAIN_S
-from services.scheduler.state import Archived
 from shared.archive.envelope import seal_envelope
 from shared.archive.keys import fingerprint
 from shared.bus import Expect, WrongSequenceError
@@ -31,6 +31,8 @@ from shared.messages.facts import (
     BackupCancelled,
     BackupFailed,
     BackupGarbageDeleted,
+    DispatchPaused,
+    DispatchResumed,
     ExecutionFailed,
     ExecutionRequested,
     RestoreFailed,
@@ -232,14 +234,15 @@ async def test_a_test_that_somebody_waits_for_fails_where_no_worker_comes(world:
 
 
 async def test_a_test_goes_beside_the_limits_with_every_endpoint_sealed(world: World) -> None:
-    await world.add_server(world.server_id, run_limit=0)
-    await world.request_backup()
+    await world.add_server(world.server_id, run_limit=1)
+    for _ in range(2):
+        await world.request_backup()
     await world.request_test()
 
     await world.look()
 
     (order,) = world.orders(ServerTest)
-    assert world.orders(RunBackup) == []
+    assert len(world.orders(RunBackup)) == 1
     assert order.not_after - world.clock.now() == timedelta(seconds=60)
     secrets = open_as_worker(order, world.worker_key, ServerSecrets)
     assert secrets.engines["main"]["password"] == PASSWORD
@@ -262,6 +265,7 @@ async def archived(world: World, tmp_path: Path, *, proof: str = "unverified") -
     prefix = f"{backup_id}/1"
     await Local(root=str(tmp_path / "store")).put(f"{prefix}/envelope.1", content())
     world.state.backups[backup_id] = Archived(
+        id=backup_id,
         status="completed",
         proof=proof,
         store_id="main",
@@ -273,15 +277,11 @@ async def archived(world: World, tmp_path: Path, *, proof: str = "unverified") -
     return world.state.backups[backup_id]
 
 
-def backup_of(world: World, one: Archived):  # type: ignore[no-untyped-def]  # a UUID
-    return next(key for key, value in world.state.backups.items() if value is one)
-
-
 async def test_a_restore_order_holds_the_archive_key_and_what_to_trust(
     world: World, tmp_path: Path
 ) -> None:
     backup = await archived(world, tmp_path)
-    request = await world.request_restore(backup_of(world, backup))
+    request = await world.request_restore(backup.id)
 
     await world.look()
 
@@ -297,7 +297,7 @@ async def test_a_restore_waits_until_an_audit_checkpoint_passed_its_request(
     world: World, tmp_path: Path
 ) -> None:
     world.state.checkpointed_seq = 0
-    await world.request_restore(backup_of(world, await archived(world, tmp_path)))
+    await world.request_restore((await archived(world, tmp_path)).id)
 
     pause_s = await world.look()
     assert (pause_s, world.said(RunDispatched)) == (CHECKPOINT_EVERY_S, [])
@@ -308,7 +308,7 @@ async def test_a_restore_waits_until_an_audit_checkpoint_passed_its_request(
 
 
 async def test_a_corrupt_backup_is_not_restored(world: World, tmp_path: Path) -> None:
-    await world.request_restore(backup_of(world, await archived(world, tmp_path, proof="corrupt")))
+    await world.request_restore((await archived(world, tmp_path, proof="corrupt")).id)
 
     await world.look()
 
@@ -321,7 +321,7 @@ async def test_an_archive_key_that_cannot_be_opened_fails_the_restore(
 ) -> None:
     backup = await archived(world, tmp_path)
     (tmp_path / "store" / str(backup.prefix) / "envelope.1").unlink()
-    await world.request_restore(backup_of(world, backup))
+    await world.request_restore(backup.id)
 
     await world.look()
 
@@ -505,7 +505,7 @@ async def test_a_backup_that_no_worker_begins_in_a_day_ends_failed(world: World)
 async def test_a_store_that_stays_away_fails_the_restore_in_the_end(
     world: World, tmp_path: Path
 ) -> None:
-    request = await world.request_restore(backup_of(world, await archived(world, tmp_path)))
+    request = await world.request_restore((await archived(world, tmp_path)).id)
     away = {"kind": "s3", "bucket": "backups", "access_key_id": "a", "secret_access_key": "b"}
     main = world.state.stores["main"]
     away["endpoint"] = f"https://127.0.0.1:{free_port()}"
@@ -538,3 +538,49 @@ async def test_a_command_ends_as_one_that_this_version_cannot_execute(world: Wor
     assert failed.execution_id == asked.execution_id
     assert failed.problem.code == "command.not_executable"
     assert world.said(RunDispatched) == []
+
+
+async def test_while_dispatch_is_paused_runs_wait_and_what_is_under_way_goes_on(
+    world: World,
+) -> None:
+    first = await world.request_backup()
+    await world.look()
+    await world.say(DispatchPaused(reason="the cellar is rebuilt"))
+    second = await world.request_backup()
+    await world.request_test()
+
+    await world.look(world.another_scheduler())  # a restart forgets no pause
+
+    assert [one.backup_id for one in world.orders(RunBackup)] == [first.backup_id]
+    assert len(world.orders(ServerTest)) == 1
+    await complete(world, first.backup_id, first.run_id)
+    assert world.said(BackupFailed) == []
+
+    await world.say(DispatchResumed())
+    await world.look()
+
+    assert [one.backup_id for one in world.orders(RunBackup)][1:] == [second.backup_id]
+
+
+async def test_a_waiting_run_is_cancelled_while_dispatch_is_paused(world: World) -> None:
+    await world.say(DispatchPaused(reason="the cellar is rebuilt"))
+    request = await world.request_backup()
+    await world.say(RunCancelRequested(run_id=request.run_id))
+
+    await world.look()
+
+    assert [one.run_id for one in world.said(BackupCancelled)] == [request.run_id]
+
+
+async def test_as_many_runs_use_a_store_as_it_allows_and_the_others_wait(world: World) -> None:
+    await world.add_server(other := uuid4())
+    world.state.stores["main"] = msgspec.structs.replace(world.state.stores["main"], run_limit=1)
+    first = await world.request_backup()
+    second = await world.request_backup(database=world.database(other))
+
+    await world.look()
+    assert [one.backup_id for one in world.orders(RunBackup)] == [first.backup_id]
+    await complete(world, first.backup_id, first.run_id)
+    await world.look()
+
+    assert [one.backup_id for one in world.orders(RunBackup)][1:] == [second.backup_id]

@@ -227,3 +227,65 @@ def test_a_setting_that_cannot_be_followed_is_refused_and_holds_up_no_other(
         table.put_schedule(schedule(key="bad", **changes), MIDNIGHT)
 
     assert len(table.due(MIDNIGHT + 2 * HOUR)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("missed", "runs"),
+    [
+        ("skip", []),
+        ("run_once", ["shop 03 02:00"]),
+        ("run_all", ["shop 01 02:00", "shop 02 02:00", "shop 03 02:00"]),
+    ],
+)
+def test_after_a_pause_of_dispatch_the_policy_says_what_runs(missed: str, runs: list[str]) -> None:
+    table = timetable()
+    table.put_schedule(schedule(missed=missed, missed_within_s=7 * 86_400), MIDNIGHT)
+    table.put_pause(paused=True)
+    assert table.next_at() is None
+    assert table.due(MIDNIGHT + 60 * HOUR) == ([], [])
+
+    table.put_pause(paused=False)
+
+    assert names(table.due(MIDNIGHT + 60 * HOUR)[0]) == runs
+    assert table.due(MIDNIGHT + 60 * HOUR) == ([], [])
+    assert names(table.due(MIDNIGHT + 74 * HOUR)[0]) == ["shop 04 02:00"]
+
+
+@pytest.mark.parametrize(
+    ("missed", "after_minutes", "after_days"),
+    [
+        ("skip", ["shop 01 02:00"], []),
+        ("run_once", ["shop 01 02:00"], ["shop 03 02:00"]),
+        ("run_all", ["shop 01 02:00"], ["shop 01 02:00", "shop 02 02:00", "shop 03 02:00"]),
+    ],
+)
+def test_what_waited_to_start_when_dispatch_was_paused_is_judged_by_the_same_policy(
+    missed: str, after_minutes: list[str], after_days: list[str]
+) -> None:
+    for paused_for, runs in ((timedelta(minutes=1), after_minutes), (71 * HOUR, after_days)):
+        table = timetable()
+        setting = schedule(missed=missed, missed_within_s=7 * 86_400, jitter_s=30)
+        table.put_schedule(setting, MIDNIGHT)
+        slot = MIDNIGHT + 2 * HOUR
+        assert table.due(slot) == ([], [])  # spread by jitter: it waits to start
+        table.put_pause(paused=True)
+        table.put_pause(paused=False)
+        table.put_pause(paused=True)
+        assert table.due(slot + paused_for / 2) == ([], [])
+        table.put_pause(paused=False)
+
+        at = slot + paused_for
+        found = names(table.due(at)[0]) + names(table.due(at + timedelta(seconds=31))[0])
+
+        assert found == runs
+
+
+def test_a_schedule_that_was_removed_during_a_pause_starts_nothing_after_it() -> None:
+    table = timetable()
+    table.put_schedule(schedule(jitter_s=30), MIDNIGHT)
+    assert table.due(MIDNIGHT + 2 * HOUR) == ([], [])
+    table.put_pause(paused=True)
+    table.remove_schedule("nightly")
+    table.put_pause(paused=False)
+
+    assert table.due(MIDNIGHT + 3 * HOUR) == ([], [])

@@ -23,7 +23,7 @@ from shared.bus.base import COMMANDS, EVENTS
 from shared.bus.memory import MemoryBus
 from shared.keys.bucket import BusKeys
 from shared.keys.files import ensure_keys, platform_setting
-from shared.keys.reading import read_order_key, read_recipient_key
+from shared.keys.reading import read_key_encryption_keys, read_order_key
 from shared.keys.vault import Vault
 from shared.keys.worker import public_half
 from shared.messages.base import Fact, Message, now
@@ -79,7 +79,7 @@ class World:
         self.bus = MemoryBus()
         self.clock = ManualClock()
         self.vault = Vault(BusKeys(self.bus), [Fernet.generate_key().decode()])
-        self.kek: RecipientKey = read_recipient_key(keys.kek)
+        self.kek: RecipientKey = read_key_encryption_keys(keys.kek)[0]
         self.worker_key = read_order_key(keys.order_key)
         self.platform = platform_setting(keys)
         self.state = LogState(self.bus, self.platform)
@@ -93,7 +93,7 @@ class World:
         )
 
     def _orders(self) -> Orders:
-        return Orders(self.bus, self.state, self.vault, self.kek)
+        return Orders(self.bus, self.state, self.vault, (self.kek,), allow_loopback=True)
 
     async def furnish(self, store_root: Path) -> None:
         """A server with a sealed password, a store, and a worker that announced its key."""

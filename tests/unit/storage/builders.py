@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 from services.storage.catalogue import Level, Verification
 from services.storage.copies import Copy, Standing
 from services.storage.garbage import Attempt
+from services.storage.kept import Kept, Place
 from services.storage.scan import MARKERS
+from services.storage.tiers import Moving
 from shared.archive.keys import SigningKey, WorkerIdentity, certify
 from shared.archive.manifest import About, Body, ObjectRecord, sign_manifest
 from shared.bus import Bus
@@ -330,6 +332,20 @@ class NoCopies:
 
     async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
         return set()
+
+
+class NoTiers:
+    """Nothing moves."""
+
+    async def chains(self, store_id: str, at: datetime) -> Sequence[Sequence[Moving]]:
+        return []
+
+
+class NothingKept:
+    """Nothing is to be scrubbed."""
+
+    async def after(self, store_id: str, place: Place | None, limit: int) -> Sequence[Kept]:
+        return []
 
 
 def _plain(status: str) -> str:

@@ -18,6 +18,7 @@ from services.storage.prover import Prover
 from services.storage.scan import MARKERS
 from services.storage.service import Storage
 from services.storage.settings import Settings
+from shared import trace
 from shared.bus.memory import MemoryBus, MemoryServer
 from shared.messages.base import now
 from shared.messages.facts import (
@@ -34,6 +35,8 @@ from tests.support.waiting import eventually
 from tests.unit.storage.builders import (
     Folded,
     NoCopies,
+    NothingKept,
+    NoTiers,
     OneStore,
     Said,
     local,
@@ -77,7 +80,16 @@ async def storing(
     )
     catalogue = Folded(bus)
     catalogue.checkpoint = checkpoint
-    storage = Storage(bus, catalogue, NoCopies(), stores, settings, replica="r1")
+    storage = Storage(
+        bus,
+        catalogue,
+        NoCopies(),
+        stores,
+        settings,
+        kept=NothingKept(),
+        tiers=NoTiers(),
+        replica="r1",
+    )
     working = asyncio.create_task(storage.listen())
     try:
         yield catalogue
@@ -108,6 +120,36 @@ async def test_a_completed_backup_is_read_again_and_verified(bus: MemoryBus, sto
     envelope = next(one for one in archive.objects if one.name == "envelope.1")
     assert verified.backup_id == backup.id
     assert verified.bytes_read == archive.stored_bytes - envelope.size_bytes
+
+
+async def test_what_storage_does_with_a_backup_goes_on_with_the_trace_that_asked_for_it(
+    bus: MemoryBus, store: Local
+) -> None:
+    """Lanes find their work in the read model; the trace stands with the fact that caused it."""
+    backup, made, ended = Said(bus), trace.begun(), trace.begun()
+    steps: list[trace.Step] = []
+    with trace.told(steps.append):
+        async with storing(bus, OneStore(store)):
+            with trace.within(made, lambda: "make"):
+                await backup.requested()
+                await backup.attempted(1)
+                await backup.completed(1, await write_archive(store, backup.id, 1))
+            await heard(bus, BackupVerified)
+            with trace.within(ended, lambda: "ask for its end"):
+                await backup.delete_requested()
+            await heard(bus, BackupDeleted)
+
+    def carried(kind: type[BackupFact]) -> str:
+        (found,) = [
+            one for one in bus.server.stream("EVENTS").messages if isinstance(one.message, kind)
+        ]
+        return found.headers[trace.HEADER][3:35]
+
+    assert carried(BackupVerified) == made.trace_id
+    assert carried(BackupDeleted) == ended.trace_id
+    told = {(one.name, one.trace.trace_id, one.trace.parent_id) for one in steps}
+    assert ("read again", made.trace_id, made.span_id) in told
+    assert ("delete", ended.trace_id, ended.span_id) in told
 
 
 @pytest.mark.parametrize(

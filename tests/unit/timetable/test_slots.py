@@ -55,7 +55,8 @@ def test_a_daily_job_runs_exactly_once_on_every_day_of_every_year(
     assert len(found) == len(set(found)) == (366 if _leaps(year) else 365)
     assert max(by_day.values()) == 1
     on_time = [slot for slot in found if _time(slot, zone) == (hour, minute)]
-    assert len(on_time) >= len(found) - 1
+    # Clocks go forward once a year, and twice where they went back for Ramadan between (Morocco).
+    assert len(on_time) >= len(found) - 2
 
 
 def _leaps(year: int) -> bool:

@@ -1,19 +1,17 @@
-"""Which addresses a channel may connect to."""
+"""Which addresses are connected to when somebody else says where."""
 
 from __future__ import annotations
 
 import pytest
 
-from services.notifier.channels.address import permitted
+from shared.addresses import permitted
 
 INNER = [
     "10.1.2.3",
     "172.16.0.1",
     "192.168.1.1",
     "100.64.0.1",
-    "169.254.7.7",
     "fd12::1",
-    "fe80::1%eth0",
     "::ffff:10.0.0.1",
     "64:ff9b::a00:1",
     "2002:a00:1::1",
@@ -21,6 +19,10 @@ INNER = [
 LOOPBACK = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]
 NEVER = [
     "169.254.169.254",
+    "169.254.7.7",
+    "fe80::1%eth0",
+    "100.100.100.200",
+    "192.0.0.192",
     "::ffff:169.254.169.254",
     "fd00:ec2::254",
     "0.0.0.0",

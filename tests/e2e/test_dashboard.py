@@ -1,0 +1,509 @@
+"""The dashboard in a real browser, against a real platform: what people do, and what they must not.
+
+One installation for all of it. It is set up through the pages, as somebody would.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Response, expect
+
+from services.cli.demo.api import Api
+from services.cli.demo.customer import Customer, customer
+from services.cli.demo.proofs import verified, with_one_line_edited
+from services.gateway.pages import pages
+from services.launcher.directory import DataDirectory
+from services.launcher.up import Platform
+from shared.keys.reading import read_signing_key
+from tests.support.browser import browser
+from tests.support.platform import choose_port, held
+from tests.support.proxy import proxy
+from tests.support.receiver import receiver
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+EMAIL, PASSWORD = "ada@example.com", "twelve words are a good password"
+VIEWER = "viewer@example.com"
+CONTENT = (
+    "CREATE TABLE items (id int PRIMARY KEY, name text);"
+    "INSERT INTO items SELECT g, repeat(md5(g::text), 20) FROM generate_series(1, 5000) g;"
+)
+LARGE = (
+    "CREATE TABLE large (id int PRIMARY KEY, text text);"
+    "INSERT INTO large SELECT g, repeat(md5(g::text), 1000) FROM generate_series(1, 2000) g;"
+)
+WITHIN_MS = 30_000
+
+
+class House:
+    """A platform, a customer's server, a browser, and the first administrator in it."""
+
+    def __init__(self, platform: Platform, source: Customer, chrome: Browser, folder: Path) -> None:
+        self.platform, self.customer, self.chrome, self.folder = platform, source, chrome, folder
+        self.complaints: list[str] = []
+        self.context: BrowserContext
+        self.run_url = ""
+
+    @property
+    def url(self) -> str:
+        return self.platform.url
+
+    async def load(self, name: str, content: str = CONTENT) -> None:
+        """Make a database of the customer's."""
+        connection = await self.customer.database("postgres").connect()
+        await connection.execute(f'CREATE DATABASE "{name}"')
+        await connection.close()
+        connection = await self.customer.database(name).connect()
+        await connection.execute(content)
+        await connection.close()
+
+    async def newcomer(self) -> BrowserContext:
+        """A browser that nobody is signed in with; it notes what the pages complain of."""
+        context = await self.chrome.new_context(
+            base_url=self.url, viewport={"width": 1280, "height": 800}
+        )
+        context.set_default_timeout(WITHIN_MS)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on(
+            "console",
+            lambda said: (
+                self.complaints.append(said.text)
+                if "Content Security Policy" in said.text
+                else None
+            ),
+        )
+        return context
+
+    @asynccontextmanager
+    async def page(self, path: str, context: BrowserContext | None = None) -> AsyncIterator[Page]:
+        """A tab at `path`."""
+        page = await (context or self.context).new_page()
+        try:
+            await page.goto(path)
+            yield page
+        finally:
+            await page.close()
+
+    @asynccontextmanager
+    async def api(self) -> AsyncIterator[Api]:
+        """The administrator's calls without a page."""
+        async with aiohttp.ClientSession(self.url) as session:
+            body = {"email": EMAIL, "password": PASSWORD}
+            signed_in = await Api(session).post("/auth/login", body)
+            session.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
+            yield Api(session)
+
+    async def reached_by(self, api: Api, name: str, port: int) -> str:
+        """The customer's server once more, under a name, through another port; its id."""
+        known = self.customer.database("postgres")
+        engine = {"kind": "postgresql", "host": known.host, "port": port, "tls": "off"}
+        who = {"user": known.user, "password": known.password}
+        endpoints = [{"name": "main", "engine": engine | who}]
+        server = {"name": name, "runner": {"kind": "local"}, "endpoints": endpoints}
+        return str((await api.post("/servers", server))["id"])
+
+    async def set_up(self) -> None:
+        """From the address that `holdfast up` prints to a first backup, through the pages."""
+        self.context = await self.newcomer()
+        token = self.platform.first_admin_token
+        async with self.page(f"/setup#token={token}") as page:
+            await page.get_by_label("Your name").fill("Ada")
+            await page.get_by_label("E-mail address").fill(EMAIL)
+            await page.get_by_label("Password").fill(PASSWORD)
+            await page.get_by_role("button", name="Create administrator").click()
+
+            await page.get_by_role("link", name="Add a store").click()
+            root = self.folder / "cellar"
+            root.mkdir(mode=0o700)
+            await page.get_by_label("Name").fill("cellar")
+            await page.get_by_label("Directory").fill(str(root))
+            await page.get_by_role("button", name="Save and test").click()
+            await page.wait_for_url("**/stores")
+
+            await page.get_by_role("link", name="Overview").click()
+            await page.get_by_role("link", name="Add a server").click()
+            known = self.customer.database("shop")
+            await page.get_by_label("Name").fill("db-main")
+            await page.get_by_label("Host").fill(known.host)
+            await page.get_by_label("Port").fill(str(known.port))
+            await page.get_by_label("User", exact=True).fill(known.user)
+            await page.get_by_label("Password").fill(known.password)
+            await page.get_by_label("TLS").select_option("off")
+            await page.get_by_role("button", name="Save and test").click()
+            await expect(page.get_by_role("link", name="shop")).to_be_visible(timeout=WITHIN_MS)
+            await page.get_by_role("link", name="Done").click()
+
+            await page.get_by_role("button", name="Back up now").click()
+            dialog = page.get_by_role("dialog", name="Back up now")
+            await dialog.get_by_label("Database").select_option(label="shop (main)")
+            await dialog.get_by_role("button", name="Start backup").click()
+            await page.wait_for_url("**/runs/*")
+            self.run_url = page.url
+            await expect(page.get_by_test_id("status")).to_have_text("Completed", timeout=WITHIN_MS)
+
+
+def pill(page: Page) -> Locator:
+    """What tells how the connection stands: there is one for each width of the screen."""
+    return page.get_by_test_id("connection").locator("visible=true")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    assert pages().built, "no dashboard: run .ci/frontend build (make test does)"
+    folder = tmp_path_factory.mktemp("d")
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(customer(folder / "customer"))
+        home = DataDirectory(folder / "home")
+        choose_port(home)
+        platform = await stack.enter_async_context(held(home))
+        await source.started()
+        chrome = await stack.enter_async_context(browser())
+        house = House(platform, source, chrome, folder)
+        await house.load("shop")
+        await house.set_up()
+        yield house
+
+
+async def test_a_first_run_ends_in_a_completed_backup_and_says_that_all_is_safe(
+    house: House,
+) -> None:
+    async with house.page("/") as page:
+        await expect(pill(page)).to_have_text("Live", timeout=WITHIN_MS)
+        await expect(page.get_by_test_id("hero")).to_contain_text("1 protected")
+
+    async with house.page(house.run_url) as page:
+        await expect(page.get_by_role("log")).to_contain_text("pg_dump")
+
+
+SLOW_LINE_S = 0.004
+"""Per 64 kB: on a fast line a backup is over before a page could show it move."""
+WATCHED = """() => {
+    window.amounts = new Set()
+    new MutationObserver(() => {
+        for (const bar of document.querySelectorAll('[role=progressbar]'))
+            for (const [amount] of bar.parentElement.textContent.matchAll(/[0-9.]+ [kMG]B/g))
+                window.amounts.add(amount)
+    }).observe(document.body, { subtree: true, childList: true, characterData: true })
+}"""
+
+
+async def test_the_progress_of_a_running_backup_moves_without_a_reload(house: House) -> None:
+    await house.load("large", LARGE)
+    known = house.customer.database("large")
+    async with (
+        proxy(known.port) as line,
+        house.page("/runs?kind=backup") as page,
+        house.api() as api,
+    ):
+        line.delay_s = SLOW_LINE_S
+        await expect(pill(page)).to_have_text("Live", timeout=WITHIN_MS)
+        await page.evaluate(WATCHED)
+        server = await house.reached_by(api, "slow-line", line.port)
+        store = (await api.get("/stores"))["items"][0]["id"]
+        place = {"server_id": server, "endpoint": "main", "name": "large"}
+        asked = await api.post("/backups", {"database": place, "store_id": store})
+        await api.ended(asked["run_id"])
+
+        row = page.get_by_role("row").filter(has=page.locator(f"a[href='/runs/{asked['run_id']}']"))
+        await expect(row).to_contain_text("Completed", timeout=WITHIN_MS)
+        assert len(await page.evaluate("[...window.amounts]")) > 1
+
+
+async def test_a_waiting_run_is_cancelled_from_its_page_which_shows_it_live(house: House) -> None:
+    await house.load("locked")
+    holding = await house.customer.database("locked").connect()
+    try:
+        await holding.execute("BEGIN; LOCK TABLE items")
+        async with house.page("/backups") as page:
+            await page.get_by_role("button", name="Back up now").click()
+            dialog = page.get_by_role("dialog")
+            async with house.api() as api:
+                server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+                await api.get(f"/servers/{server}/databases")
+            # What was just found is in the open form without a reload.
+            await dialog.get_by_label("Database").select_option(label="locked (main)")
+            await dialog.get_by_role("button", name="Start backup").click()
+            await page.wait_for_url("**/runs/*")
+            await expect(page.get_by_test_id("status")).to_have_text("Running", timeout=WITHIN_MS)
+
+            await page.get_by_role("button", name="Cancel", exact=True).click()
+            await page.get_by_role("button", name="Cancel the run").click()
+
+            await expect(page.get_by_test_id("status")).to_have_text("Cancelled", timeout=WITHIN_MS)
+    finally:
+        await holding.close()
+
+
+async def test_a_failed_run_tells_its_cause_and_the_likely_fix(house: House) -> None:
+    async with house.api() as api:
+        server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+        store = (await api.get("/stores"))["items"][0]["id"]
+        place = {"server_id": server, "endpoint": "main", "name": "nowhere"}
+        asked = await api.post("/backups", {"database": place, "store_id": store})
+
+    async with house.page(f"/runs/{asked['run_id']}") as page:
+        await expect(page.get_by_test_id("status")).to_have_text("Failed", timeout=WITHIN_MS)
+        alert = page.get_by_role("alert")
+        await expect(alert).to_contain_text("no database of this name")
+        await expect(alert).to_contain_text("Likely fix")
+
+
+async def test_the_restore_wizard_leads_to_a_proved_restore(house: House) -> None:
+    async with house.page("/backups?status=completed") as page:
+        await page.get_by_role("link", name="shop").first.click()
+        await page.get_by_role("link", name="Restore", exact=True).click()
+        restore = page.get_by_role("button", name="Restore", exact=True)
+        await page.get_by_label("New database").fill("shop_again")
+        await page.get_by_label("Reason").fill("a drill")
+        await expect(restore).to_be_disabled()
+        await page.get_by_role("button", name="Check the target now").click()
+        checks = page.get_by_role("list", name="Before it begins")
+        await expect(checks).to_contain_text("The target answered just now", timeout=WITHIN_MS)
+        await expect(checks).to_contain_text("Version 16")
+        await expect(checks).to_contain_text("shop_again is free there")
+        await page.get_by_label("Type shop_again to confirm").fill("shop_again")
+        await restore.click()
+
+        await page.wait_for_url("**/runs/*")
+        await expect(page.get_by_test_id("proof")).to_contain_text("Proved.", timeout=WITHIN_MS)
+        await expect(page.get_by_test_id("proof")).to_contain_text("5,000 rows")
+
+
+async def test_a_backup_is_read_with_its_keys_and_says_so(house: House) -> None:
+    async with house.page("/backups?status=completed") as page:
+        await page.get_by_role("link", name="shop").first.click()
+        await page.wait_for_url("**/backups/*")
+        backup = page.url
+        await page.get_by_role("button", name="Read with its keys").click()
+        await page.wait_for_url("**/runs/*")
+
+        await expect(page.get_by_test_id("status")).to_have_text("Completed", timeout=WITHIN_MS)
+        await expect(page.get_by_test_id("proof")).to_contain_text("opened with the keys")
+        await page.goto(backup)
+        await expect(page.get_by_role("main")).not_to_contain_text("not yet")
+        await expect(page.get_by_role("main")).to_contain_text("written nowhere")
+
+
+async def test_a_viewer_is_offered_nothing_that_they_may_not_do(house: House) -> None:
+    async with house.api() as api:
+        body = {"email": VIEWER, "name": "Vic", "password": PASSWORD, "role": "viewer"}
+        await api.post("/users", body)
+        run = (await api.get("/runs?kind=backup&status=completed"))["items"][0]
+        server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+    refused: list[str] = []
+
+    def note(answer: Response) -> None:
+        if answer.status == 403:
+            refused.append(answer.url)
+
+    context = await house.newcomer()
+    async with house.page("/databases", context) as page:
+        page.on("response", note)
+        await page.get_by_label("E-mail address").fill(VIEWER)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/databases")
+        menu = page.get_by_role("navigation", name="Pages")
+        await expect(menu.get_by_role("link", name="Overview")).to_be_visible()
+        links = await menu.get_by_role("link").all()
+        addresses = [str(await link.get_attribute("href")) for link in links]
+        assert "/" in addresses
+        assert not {"/audit", "/users"} & {*addresses}
+
+        acting = {
+            "button": re.compile(
+                "^(Back up|Restore|Test|Read with|Hold|Verify|Delete|Change|Cancel|Run now|Pause"
+                "|Import|New )"
+            ),
+            "link": re.compile("^(Add a|New |Change$|Restore$)"),
+        }
+        for path in [*addresses, f"/backups/{run['object_id']}", f"/servers/{server}"]:
+            await page.goto(path)
+            await expect(page.get_by_role("heading", level=1)).to_be_visible()
+            await page.wait_for_load_state("domcontentloaded")
+            main = page.get_by_role("main")
+            # Links to runs are called what they did: a test, a restore.
+            for kind, found in (("button", "button"), ("link", "a:not([href^='/runs/'])")):
+                offered = await main.locator(found).all_inner_texts()
+                assert not [text for text in offered if acting[kind].match(text)], path
+        for path in ("/audit", "/users", "/keys", "/servers/new", "/stores/new", "/schedules/new"):
+            await page.goto(path)
+            await expect(page.get_by_role("main")).to_contain_text("not for your account")
+    await context.close()
+
+    assert not refused
+
+
+async def test_two_tabs_share_one_stream_and_the_second_goes_on_when_the_first_is_closed(
+    house: House,
+) -> None:
+    context = await house.newcomer()
+    streams: list[str] = []
+    context.on("request", lambda it: streams.append(it.url) if "/v1/events" in it.url else None)
+    async with house.page("/login", context) as first:
+        await first.get_by_label("E-mail address").fill(EMAIL)
+        await first.get_by_label("Password").fill(PASSWORD)
+        await first.get_by_role("button", name="Sign in").click()
+        await expect(pill(first)).to_have_text("Live", timeout=WITHIN_MS)
+        second = await context.new_page()
+        await second.goto("/policies")
+        await expect(pill(second)).to_have_text("Live", timeout=WITHIN_MS)
+
+        assert len(streams) == 1
+
+    await eventually(lambda: len(streams) == 2, what="the second tab takes over")
+    assert "after=e" in streams[1]
+    await context.close()
+
+
+async def test_a_page_recovers_when_the_gateway_was_away_and_shows_what_happened_since(
+    house: House,
+) -> None:
+    async with house.page("/stores") as page:
+        shown = pill(page)
+        await expect(shown).to_have_text("Live", timeout=WITHIN_MS)
+        async with house.platform.paused(("gateway",)):
+            await expect(shown).not_to_have_text("Live", timeout=WITHIN_MS)
+        await expect(shown).to_have_text("Live", timeout=WITHIN_MS)
+
+        async with house.api() as api:
+            store = {"kind": "local", "root": str(house.folder)}
+            await api.post("/stores", {"name": "made meanwhile", "store": store})
+
+        await expect(page.get_by_text("made meanwhile")).to_be_visible(timeout=WITHIN_MS)
+
+
+async def test_a_webhook_is_added_and_its_delivery_is_seen(house: House) -> None:
+    async with receiver() as inbox, house.page("/notifications") as page:
+        await page.get_by_role("button", name="New channel").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Name").fill("On-call")
+        await dialog.get_by_text("Webhook", exact=True).click()
+        await dialog.get_by_label("URL").fill(f"{inbox.url}/hook")
+        await dialog.get_by_role("button", name="Make a signing secret").click()
+        await dialog.get_by_role("button", name="Save").click()
+        await page.get_by_role("button", name="Test").click()
+        await expect(page.get_by_text("It arrived")).to_be_visible(timeout=WITHIN_MS)
+
+        await page.get_by_text("Deliveries", exact=True).click()
+        row = page.get_by_role("row").filter(has_text="On-call")
+        await expect(row).to_contain_text("Sent", timeout=WITHIN_MS)
+
+    assert [one.path for one in inbox.requests] == ["/hook"]
+    assert inbox.requests[0].headers["webhook-signature"]
+
+
+async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -> None:
+    async with house.page("/audit") as page:
+        await expect(page.get_by_test_id("verified-to")).to_contain_text("Signed to #")
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="Export with proof").click()
+        export = house.folder / "audit.jsonl"
+        await (await download.value).save_as(export)
+
+    key = read_signing_key(house.platform.installation.keys.audit_key).public
+    proof = verified(export, key)
+    assert proof is not None
+    assert proof.entries > 10
+    edited = with_one_line_edited(export, house.folder / "edited.jsonl")
+    assert verified(edited, key) is None
+
+
+HOSTILE = (
+    "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>",
+    "\u202eevil\u202c \u0639\u0631\u0628\u064a {{ 7 * 7 }} ${7*7}",
+    "x" * 120,
+)
+LONG = "y" * 300 + HOSTILE[0] + HOSTILE[1]
+HOSTILE_DATABASE = "<img src=x onerror='window.hacked = 1'> \u202elive\u202c"
+
+
+async def name_everything(api: Api, folder: Path, name: str, at: int) -> None:
+    """One of each thing that people name, called `name`."""
+
+    async def make(path: str, **fields: object) -> str:
+        return str((await api.post(path, {"name": name} | fields))["id"])
+
+    store = await make("/stores", store={"kind": "local", "root": f"{folder}/h{at}"})
+    policy = await make("/policies", keep_last=3)
+    await make("/server-groups", description=LONG)
+    blank = {"name": "what", "description": LONG, "default": name}
+    template = {"kind": "shell", "template": "true {{ what }}", "variables": [blank]}
+    await make("/commands", description=LONG, roles=["admin"], **template)
+    engine = {"kind": "postgresql", "host": "h", "user": name, "password": secrets.token_hex(4)}
+    endpoints = [{"name": "main", "engine": engine}]
+    await make("/servers", runner={"kind": "local"}, endpoints=endpoints)
+    secret = "whsec_" + "c2FtcGxlLXNhbXBsZS1zYW1wbGUtc2FtcGxl"
+    hook = {"kind": "webhook", "url": "https://hooks.example/x", "secret": secret}
+    channel = await make("/notifications/channels", channel=hook, enabled=False)
+    rule = {"channel_id": channel, "facts": ["backup.failed"], "enabled": False}
+    await make("/notifications/rules", **rule)
+    target = {"store_id": store, "policy_id": policy}
+    tags = {"tags": ["hostile"], "paused": True}
+    await make("/schedules", cron="0 2 * * *", time_zone="UTC", targets=[target], **tags)
+    await make("/blackouts", cron="0 9 * * *", minutes=60)
+    await make("/objectives", rpo_s=90_000, tags=["hostile"])
+    email = f"h{at}@example.com"
+    await make("/users", email=email, password=PASSWORD, role="viewer")
+    await make("/api-keys", rights=["backups.read"])
+
+
+async def back_up_the_hostile_database(house: House, api: Api) -> str:
+    """A database whose name is markup, backed up with a note that is, too; the run's id."""
+    await house.load(HOSTILE_DATABASE)
+    server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+    await api.get(f"/servers/{server}/databases")
+    store = (await api.get("/stores?name=cellar"))["items"][0]["id"]
+    place = {"server_id": server, "endpoint": "main", "name": HOSTILE_DATABASE}
+    body = {"database": place, "store_id": store, "note": HOSTILE[0]}
+    run = str((await api.post("/backups", body))["run_id"])
+    await api.ended(run)
+    return run
+
+
+async def test_hostile_names_are_shown_as_they_are_and_break_no_page(house: House) -> None:
+    """Markup, text from right to left and names without a space, in everything that is named."""
+    async with house.api() as api:
+        for at, name in enumerate(HOSTILE):
+            await name_everything(api, house.folder, name, at)
+        run = await api.get(f"/runs/{await back_up_the_hostile_database(house, api)}")
+        backup = await api.get(f"/backups/{run['object_id']}")
+        await api.post(f"/backups/{backup['id']}/hold", {"reason": LONG})
+    named = (
+        *("/servers", "/stores", "/policies", "/policies?tab=objectives", "/commands"),
+        *("/schedules", "/schedules?tab=windows", "/notifications", "/notifications?tab=rules"),
+        *("/users", "/developers"),
+    )
+    of_it = (
+        *("/databases", f"/databases/{backup['database_id']}", "/backups"),
+        *(f"/backups/{backup['id']}", f"/backups/{backup['id']}/restore"),
+    )
+    wanted = dict.fromkeys(named, HOSTILE[0]) | dict.fromkeys(of_it, HOSTILE_DATABASE)
+    wanted |= dict.fromkeys(("/", "/runs", f"/runs/{run['id']}", "/audit"), "")
+
+    for width in (1280, 390):
+        async with house.page("/servers") as page:
+            await page.set_viewport_size({"width": width, "height": 800})
+            for path, text in wanted.items():
+                await page.goto(path)
+                await expect(page.get_by_role("heading", level=1)).to_be_visible()
+                if text:
+                    await expect(page.get_by_role("main")).to_contain_text(text)
+                assert await page.locator("img[src='x']").count() == 0, path
+                wide = await page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, path
+            assert await page.evaluate("window.hacked") is None
+
+
+async def test_no_page_ran_into_an_error_or_its_own_policy(house: House) -> None:
+    """The last of them: what all pages above complained of."""
+    assert house.complaints == []

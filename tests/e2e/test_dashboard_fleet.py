@@ -1,0 +1,511 @@
+"""The dashboard with ninety days of history in it: whoever cannot see or click can use it, too.
+
+Colours of the dark theme are looked at on the very pages that were looked at in light.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from services.cli.demo.fleet.living import talk
+from services.gateway.pages import pages
+from shared.messages.output import OutputLine
+from tests.fixtures.screens import Sample, sample, set_up_anew, settled
+from tests.support.axe import bring_axe, violations
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
+
+FIRST_LOAD_BYTES = 180_000
+FIRST_RENDER_MS, RENDERS = 1500, 5
+LONGEST_TASK_MS, LINES = 100, 10_000
+WITHIN_MS = 30_000
+UNDER_WAY = """() => {
+    window.longTasks = []
+    new PerformanceObserver((list) =>
+        window.longTasks.push(...list.getEntries().map(({ duration }) => duration))
+    ).observe({ type: 'longtask' })
+}"""
+SCROLL = """async (log) => {
+    const frame = () => new Promise(requestAnimationFrame)
+    for (let at = 0; at <= log.scrollHeight; at += 400) { log.scrollTop = at; await frame() }
+    for (let at = log.scrollHeight; at >= 0; at -= 4000) { log.scrollTop = at; await frame() }
+    return window.longTasks
+}"""
+
+SCRIPT_BYTES = """performance.getEntriesByType('resource')
+    .filter(({ name }) => name.endsWith('.js'))
+    .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)"""
+BUSY = """async () => {
+    const busy = () => {
+        const until = performance.now() + 150
+        while (performance.now() < until);
+    }
+    await new Promise((resolve) => setTimeout(() => resolve(busy()), 0))
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    return window.longTasks.length
+}"""
+"""What shows that a long task would have been seen."""
+
+Doing = Callable[[Page], Awaitable[object]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shown(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sample]:
+    assert pages().built, "no dashboard: run .ci/frontend build (make test does)"
+    async with sample(tmp_path_factory.mktemp("f")) as made:
+        yield made
+
+
+async def test_no_page_breaks_a_rule_of_wcag_2_2_aa(shown: Sample) -> None:
+    found: list[str] = []
+    context = await shown.somebody("light")
+    await bring_axe(context)
+    page = await context.new_page()
+    for name, path in shown.pages.items():
+        await settled(page, path)
+        await expect(page.get_by_role("note")).to_contain_text("Sample data")
+        found += await violations(page, name)
+    await page.set_viewport_size({"width": 390, "height": 844})
+    for name in ("overview", "databases", "run"):
+        await settled(page, shown.pages[name])
+        found += await violations(page, f"{name}, narrow")
+    await page.get_by_role("button", name="Open the menu").click()
+    found += await violations(page, "menu")
+    await context.close()
+
+    assert found == []
+
+
+@pytest.mark.parametrize("width", [360, 2560])
+async def test_every_page_fits_a_small_telephone_and_a_large_screen(
+    shown: Sample, width: int
+) -> None:
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    await page.set_viewport_size({"width": width, "height": 800})
+    wide: dict[str, int] = {}
+    for name, path in shown.pages.items():
+        await settled(page, path)
+        wide[name] = await page.evaluate("document.documentElement.scrollWidth")
+    await context.close()
+
+    assert {name: found for name, found in wide.items() if found > width} == {}
+
+
+def press(name: str, *, first: bool = False) -> Doing:
+    """Click a button of the page."""
+
+    async def doing(page: Page) -> None:
+        buttons = page.get_by_role("main").get_by_role("button", name=name, exact=True)
+        await (buttons.first if first else buttons).click()
+
+    return doing
+
+
+async def open_palette(page: Page) -> None:
+    await page.keyboard.press("Control+k")
+    await page.get_by_label("What to go to").fill("or")
+
+
+async def open_key_sheet(page: Page) -> None:
+    await page.keyboard.press("?")
+
+
+async def open_audit_entry(page: Page) -> None:
+    await page.get_by_role("button", name="Show entry").first.click()
+
+
+async def refuse_password(page: Page) -> None:
+    await page.get_by_label("Current password").fill("not the one it is")
+    await page.get_by_label("New password").fill("a new password of mine")
+    await page.get_by_role("button", name="Change password").click()
+    await expect(page.get_by_role("alert")).to_be_visible(timeout=WITHIN_MS)
+
+
+async def refuse_schedule(page: Page) -> None:
+    await page.get_by_role("button", name="Ask the restored database something").click()
+    await page.get_by_role("group", name="Check 1").get_by_label("Name").fill("orders")
+    await page.get_by_role("group", name="orders").get_by_label("Query").fill("select 1")
+    await page.get_by_label("Cron", exact=True).fill("61 * * * *")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_role("alert").first).to_be_visible(timeout=WITHIN_MS)
+
+
+async def look_ahead(page: Page) -> None:
+    await page.get_by_role("button", name="New policy").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Look").click()
+    await expect(dialog).to_contain_text("would stay", timeout=WITHIN_MS)
+    await dialog.get_by_text("Each database").click()
+
+
+async def refuse_policy(page: Page) -> None:
+    await page.get_by_role("button", name="New policy").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Name").fill("Standard")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(dialog.get_by_text("in use").or_(dialog.get_by_role("alert"))).to_be_visible(
+        timeout=WITHIN_MS
+    )
+
+
+async def choose_two(page: Page) -> None:
+    await page.get_by_role("row").nth(1).focus()
+    for key in ("x", "j", "x"):
+        await page.keyboard.press(key)
+    chosen = page.get_by_role("status").filter(has_text="2 databases chosen")
+    await chosen.get_by_role("button", name="Back up now").click()
+
+
+OPENED: list[tuple[str, Doing]] = [
+    ("overview", press("Back up now")),
+    ("databases", choose_two),
+    ("overview", open_palette),
+    ("overview", open_key_sheet),
+    ("database", press("Policy and tags")),
+    ("server", press("Delete")),
+    ("store", press("Delete")),
+    ("backup", press("Hold")),
+    ("backup", press("Delete")),
+    ("run", press("Cancel")),
+    ("schedule", press("Delete")),
+    ("schedule", press("History")),
+    ("policies", press("History of Critical")),
+    ("policies", refuse_policy),
+    ("policies", look_ahead),
+    ("windows", press("New window")),
+    ("objectives", press("New objective")),
+    ("store", press("Import")),
+    ("notifications", press("New channel")),
+    ("rules", press("New rule")),
+    ("commands", press("New command")),
+    ("commands", press("Execute", first=True)),
+    ("commands", press("Executions of Vacuum a table")),
+    ("commands", press("Change Vacuum a table")),
+    ("audit", open_audit_entry),
+    ("users", press("Add a person")),
+    ("profile", refuse_password),
+    ("schedule-change", refuse_schedule),
+]
+
+
+IN_THE_PAGE = (refuse_password, refuse_schedule)
+
+
+async def test_no_open_dialog_breaks_a_rule_of_wcag_2_2_aa(shown: Sample) -> None:
+    found: list[str] = []
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    await bring_axe(context)
+    page = await context.new_page()
+    for at, (name, doing) in enumerate(OPENED):
+        await settled(page, shown.pages[name])
+        await doing(page)
+        if doing not in IN_THE_PAGE:
+            await expect(page.get_by_role("dialog").first).to_be_visible(timeout=WITHIN_MS)
+        found += await violations(page, f"{name}, opened {at}")
+    await context.close()
+
+    assert found == []
+
+
+async def test_no_error_and_no_page_for_strangers_breaks_a_rule_of_wcag_2_2_aa(
+    shown: Sample,
+) -> None:
+    found: list[str] = []
+    context = await shown.somebody("light")
+    await bring_axe(context)
+    page = await context.new_page()
+    who = await (await context.request.get("/api/v1/auth/me")).json()
+    few = {**who, "rights": [one for one in who["rights"] if one != "audit.read"]}
+    await page.route("**/api/v1/auth/me", lambda route: route.fulfill(json=few))
+    await page.goto("/audit")
+    await expect(page.get_by_role("main")).to_contain_text("not for your account")
+    found += await violations(page, "barred")
+    await page.unroute("**/api/v1/auth/me")
+    problem = '{"type": "about:blank", "title": "Unavailable", "status": 503, "detail": "No."}'
+    await page.route(
+        "**/api/v1/stores?*",
+        lambda route: route.fulfill(
+            status=503, body=problem, content_type="application/problem+json"
+        ),
+    )
+    await page.route("**/api/v1/servers?*", lambda route: route.abort())
+    for path in ("/stores", "/servers"):
+        await page.goto(path)
+        await expect(page.get_by_role("alert").first).to_be_visible(timeout=WITHIN_MS)
+        found += await violations(page, f"{path}, failed")
+    await context.clear_cookies()
+    await page.goto("/login")
+    await page.get_by_label("E-mail address").fill("nobody@example.com")
+    await page.get_by_label("Password").fill("nobody's password")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_be_visible(timeout=WITHIN_MS)
+    found += await violations(page, "login, refused")
+    await set_up_anew(page)
+    found += await violations(page, "setup")
+    await context.close()
+
+    assert found == []
+
+
+async def test_the_first_load_is_within_its_budget(shown: Sample) -> None:
+    """What the overview needs, as it goes over the wire: 180 kB of script at most."""
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    await settled(page, "/")
+    scripts: list[tuple[str, int]] = await page.evaluate(
+        """performance.getEntriesByType('resource')
+            .filter(({ name }) => name.endsWith('.js'))
+            .map(({ name, encodedBodySize }) => [name, encodedBodySize])"""
+    )
+    await context.close()
+
+    assert len(scripts) > 3
+    assert sum(size for _, size in scripts) <= FIRST_LOAD_BYTES, scripts
+
+
+async def test_what_a_tool_says_is_shown_and_never_obeyed(shown: Sample) -> None:
+    """Abuse case 25: colours of terminals, markup, text from right to left, and a line of 5,000
+    characters."""
+    run_id = shown.fleet.running[0]
+    hostile = (
+        "\x1b[31mred\x1b[0m \x07",
+        "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>",
+        "\u202eevil\u202c {{ 7 * 7 }} ${7*7}",
+        "z" * 5000,
+    )
+    for text in hostile:
+        line = OutputLine(run_id=run_id, attempt=1, level="error", text=text)
+        await shown.bus.say(line)
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    await settled(page, shown.pages["run"])
+    await page.get_by_label("Level").select_option("error")
+    log = page.get_by_role("log")
+
+    await expect(log).to_contain_text("·[31mred·[0m ·", timeout=WITHIN_MS)
+    await expect(log).to_contain_text(hostile[1])
+    await expect(log).to_contain_text("{{ 7 * 7 }}")
+    assert await page.evaluate("window.hacked") is None
+    wide = await page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= await page.evaluate("innerWidth")
+    await context.close()
+
+
+async def test_the_keyboard_leads_everywhere(shown: Sample) -> None:
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    await settled(page, "/")
+
+    await page.keyboard.press("g")
+    await page.keyboard.press("d")
+    await page.wait_for_url("**/databases")
+    await page.get_by_role("row").nth(1).focus()
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/databases/*")
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Back up now")).to_be_visible()
+    await page.keyboard.press("n")
+    await expect(page.get_by_role("dialog", name="Back up now")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Control+k")
+    await page.get_by_label("What to go to").fill("polic")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/policies")
+    await page.keyboard.press("/")
+    await page.keyboard.type("Crit")
+    await page.wait_for_url("**/policies?name=Crit")
+    await expect(page.get_by_role("row")).to_have_count(2)
+    await context.close()
+
+
+async def test_several_databases_are_chosen_with_a_key_and_backed_up_at_once(
+    shown: Sample,
+) -> None:
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    await settled(page, "/databases")
+    names = [await row.inner_text() for row in (await page.get_by_role("row").all())[1:3]]
+    await choose_two(page)
+    dialog = page.get_by_role("dialog", name="Back up now")
+
+    for name in names:
+        await expect(dialog).to_contain_text(name.split()[0])
+    await expect(dialog.get_by_role("button", name="Start 2 backups")).to_be_enabled()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("row").nth(1).focus()
+    await page.keyboard.press("x")
+    await expect(page.get_by_role("main")).to_contain_text("1 database chosen")
+    await context.close()
+
+
+async def test_a_dialog_gives_the_focus_back_however_it_is_closed(shown: Sample) -> None:
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    await settled(page, "/policies")
+    for opening in ("New policy", "Change Critical", "History of Critical", "Delete Critical"):
+        for closing in ("Escape", "Close"):
+            opener = page.get_by_role("main").get_by_role("button", name=opening)
+            await opener.press("Enter")
+            dialog = page.get_by_role("dialog")
+            await expect(dialog).to_be_visible()
+            if closing == "Escape":
+                await page.keyboard.press("Escape")
+            else:
+                await dialog.get_by_role("button", name=closing).click()
+            await expect(dialog).to_have_count(0)
+            await expect(opener).to_be_focused()
+    await page.get_by_role("button", name="New policy").press("Enter")
+    await page.get_by_role("button", name="Cancel").click()
+    await expect(page.get_by_role("button", name="New policy")).to_be_focused()
+    await context.close()
+
+
+async def test_a_policy_tells_what_it_would_do_to_the_backups_that_there_are(
+    shown: Sample,
+) -> None:
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    await settled(page, "/policies")
+    await page.get_by_role("button", name="New policy").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Look").click()
+    said = dialog.get_by_text("would stay")
+    counted = re.compile(r"^[\d,]+ backups would stay, [\d,]+ would expire")
+    await expect(said).to_have_text(counted)
+    before = await said.inner_text()
+    await dialog.get_by_label("All of the last days").fill("3000")
+
+    await expect(said).to_have_text(re.compile(r"^[\d,]+ backups would stay\."))
+    assert await said.inner_text() != before
+    await context.close()
+
+
+async def test_what_was_changed_or_paused_can_be_taken_back_at_once(shown: Sample) -> None:
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    await settled(page, "/policies")
+    row = page.get_by_role("row").filter(has_text="Standard")
+    await expect(row).to_contain_text("7 daily")
+    await page.get_by_role("button", name="Change Standard").click()
+    await page.get_by_role("dialog").get_by_label("Daily").fill("9")
+    await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    await expect(row).to_contain_text("9 daily")
+    await page.get_by_role("button", name="Undo").click()
+    await expect(row).to_contain_text("7 daily")
+
+    await page.get_by_role("button", name="History of Standard").click()
+    history = page.get_by_role("dialog", name="History")
+    await expect(history.get_by_role("row").filter(has_text="Keep daily").first).to_be_visible()
+    assert await history.get_by_role("listitem").count() == 3
+    await page.keyboard.press("Escape")
+
+    await settled(page, shown.pages["schedule"])
+    await page.get_by_role("button", name="Pause").click()
+    await expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    await context.close()
+
+
+async def test_a_schedule_is_told_what_to_prove_and_keeps_it_when_something_else_changes(
+    shown: Sample,
+) -> None:
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    address = shown.pages["schedule"]
+    await settled(page, f"{address}/change")
+    await page.get_by_role("button", name="Every morning at 5").click()
+    await page.get_by_role("button", name="Ask the restored database something").click()
+    check = page.get_by_role("group", name="Check 1")
+    await check.get_by_label("Name").fill("orders")
+    check = page.get_by_role("group", name="orders")
+    await check.get_by_label("Query").fill("select count(*) from orders")
+    await check.get_by_label("Is good when").select_option("at_least")
+    await check.get_by_label("Number").fill("1000")
+    await page.get_by_label("Cron", exact=True).fill("61 * * * *")
+    await page.get_by_role("button", name="Save").click()
+
+    wrong = page.get_by_label("Cron", exact=True)
+    await expect(wrong).to_have_attribute("aria-invalid", "true")
+    said = page.locator(f"id={await wrong.get_attribute('aria-describedby')}")
+    await expect(said).to_have_role("alert")
+    await wrong.fill("15 * * * *")
+    await page.get_by_role("button", name="Save").click()
+    await page.wait_for_url(f"**{address}")
+    await expect(page.get_by_role("main")).to_contain_text("0 5 * * *")
+    await settled(page, f"{address}/change")
+    await page.get_by_label("Cron", exact=True).fill("30 */6 * * *")
+    await page.get_by_role("button", name="Save").click()
+    await page.wait_for_url(f"**{address}")
+
+    kept = await shown.api.get(address)
+    assert (kept["test_restore"], kept["cron"]) == ("0 5 * * *", "30 */6 * * *")
+    assert [(one["name"], one["at_least"]) for one in kept["checks"]] == [("orders", 1000)]
+    await context.close()
+
+
+async def test_times_are_shown_in_utc_to_whoever_wants_that(shown: Sample) -> None:
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    await settled(page, "/profile")
+    await page.get_by_label("Times").select_option("utc")
+    await settled(page, shown.pages["schedule"])
+
+    await expect(page.get_by_role("main")).to_contain_text(re.compile(r", \d\d:30 UTC"))
+    await context.close()
+
+
+@pytest.mark.soak
+async def test_the_overview_is_drawn_in_time_with_a_cold_cache(
+    shown: Sample, record_property: Callable[[str, object], None]
+) -> None:
+    taken: list[float] = []
+    sizes: list[int] = []
+    for _ in range(RENDERS):
+        context = await shown.somebody("light")
+        page = await context.new_page()
+        await page.goto("/", wait_until="commit")
+        await page.get_by_test_id("hero").get_by_role("heading").wait_for()
+        taken.append(await page.evaluate("performance.now()"))
+        sizes.append(await page.evaluate(SCRIPT_BYTES))
+        await context.close()
+    record_property("first_render_median_ms", round(statistics.median(taken)))
+    record_property("first_load_script_bytes", max(sizes))
+
+    assert statistics.median(taken) < FIRST_RENDER_MS, taken
+
+
+@pytest.mark.soak
+async def test_a_long_log_scrolls_without_a_long_task(
+    shown: Sample, record_property: Callable[[str, object], None]
+) -> None:
+    await talk(shown.bus, shown.fleet.running[0], LINES)
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    await settled(page, shown.pages["run"])
+    log = page.get_by_role("log")
+    await expect(page.get_by_text("lines")).to_contain_text("10,", timeout=WITHIN_MS)
+    await page.evaluate(UNDER_WAY)
+    tasks: list[float] = await log.evaluate(SCROLL)
+    seen: int = await page.evaluate(BUSY)
+    await context.close()
+    assert seen > len(tasks)
+    record_property("longest_task_ms", round(max(tasks, default=0)))
+
+    assert max(tasks, default=0) <= LONGEST_TASK_MS, tasks

@@ -1,0 +1,19 @@
+"""What an installation runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.launcher.installation import gateways
+from shared.settings import ConfigurationError
+
+
+@pytest.mark.parametrize(("given", "count"), [({}, 1), ({"GATEWAYS": "4"}, 4)])
+def test_one_gateway_runs_unless_more_are_asked_for(given: dict[str, str], count: int) -> None:
+    assert gateways(given) == count
+
+
+@pytest.mark.parametrize("given", ["", "0", "17", "-1", "two", "1.5"])
+def test_no_usable_number_of_gateways_is_refused(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="GATEWAYS"):
+        gateways({"GATEWAYS": given})
