@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from bench import api, backups, events, idle, projection, retention, schedules
+from bench import (
+    api,
+    archives,
+    backups,
+    beside,
+    events,
+    idle,
+    increments,
+    projection,
+    retention,
+    schedules,
+)
 
 
 def main() -> int:
     """Run every bench, also after one that missed."""
-    benches = (idle, api, schedules, projection, events, backups, retention)
+    benches = (
+        idle,
+        api,
+        schedules,
+        projection,
+        events,
+        backups,
+        beside,
+        increments,
+        archives,
+        retention,
+    )
     return max([bench.main() for bench in benches])
 
 
