@@ -18,7 +18,7 @@ from shared.metrics import MetricsSettings
 ROOT = Path(__file__).resolve().parent.parent
 
 PLANNED = {
-    "engine": ["mysql", "mongodb", "redis"],
+    "engine": ["mysql", "mongodb"],
     "runner": ["ssh", "docker", "kubernetes", "agent"],
     "store": [],
     "channel": ["slack", "email"],
@@ -106,6 +106,13 @@ def reasons_table() -> str:
     return "\n".join(lines)
 
 
+def abuse_table() -> str:
+    """Every abuse case that has to be shown, with the tests that name it."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    table: Callable[[], str] = import_module("abuse").table
+    return table()
+
+
 def with_section(text: str, name: str, content: str) -> str:
     """`text` with everything between the two markers of `name` replaced."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -118,6 +125,7 @@ SECTIONS: list[tuple[str, str, Callable[[], str]]] = [
     ("README.md", "plug-ins", plugin_table),
     ("docs/configuration.md", "variables", settings_table),
     ("docs/retention.md", "reasons", reasons_table),
+    ("SECURITY.md", "abuse", abuse_table),
 ]
 
 

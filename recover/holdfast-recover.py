@@ -5,7 +5,8 @@ Needs Python 3.11, `cryptography` (50 or newer) and, for the codec in use, `zsta
 
     pip install 'cryptography>=50' zstandard lz4
 
-A folder of a store, or a copy of a bucket, holds one folder <backup id>/<attempt> per archive.
+A folder of a store, or a copy of a bucket, holds one folder <backup id>/<attempt> per archive. What
+an incremental or differential backup builds on is looked for in the same store.
 
     holdfast-recover.py list    STORE   --trust FINGERPRINT
     holdfast-recover.py verify  ARCHIVE --trust FINGERPRINT
@@ -50,6 +51,9 @@ FIXED = b"\x89HFB\r\n\x1a\n\x01\x01\x00\x00"
 PREFACE = 32 + 56
 SEALED_CHUNK = 16_400
 TRAILER = struct.Struct("<8sQQ32sQ")
+
+
+Opener = Callable[[dict[str, Any], bytes], bytes]
 
 
 class RefusedError(Exception):
@@ -121,22 +125,27 @@ def verify(options: argparse.Namespace) -> None:
 
 def decrypt(options: argparse.Namespace) -> None:
     """Write the dump (or the log) to a file or to standard output."""
-    body = read_manifest(options.folder, options)
-    if body["about"]["type"] != "full":
-        raise RefusedError(UNSUPPORTED, "this archive builds on another; restore it with Holdfast")
-    archive_key = open_envelope(options.folder, body, options)
-    check_objects(options.folder, body)
-    names = [one["name"] for one in body["objects"] if one["name"].split(".")[0] == options.object]
-    content = Content(options.folder, names, archive_key, options.object, body["backup_id"])
+    opened = opener(options)
+    archive = Archive(options.folder, read_manifest(options.folder, options), opened)
+    chained = options.object == "data" and archive.body["about"]["type"] != "full"
+    if chained and options.packed:
+        raise RefusedError(UNSUPPORTED, "what builds on others has no packed form of its own")
+
+    def write(output: IO[bytes]) -> None:
+        if chained:
+            put_together(archive, lambda folder: Archive.of(folder, options, opened), output)
+        else:
+            copy(archive.content(options.object), output, packed=options.packed)
+
     if options.output == "-":
-        copy(content, sys.stdout.buffer, packed=options.packed)
+        write(sys.stdout.buffer)
         return
     target = Path(options.output)
     part = target.with_name(target.name + ".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as output:
-            copy(content, output, packed=options.packed)
+            write(output)
             output.flush()
             os.fsync(output.fileno())
         os.link(part, target)
@@ -218,14 +227,13 @@ def check_objects(folder: Path, body: dict[str, Any]) -> None:
 # The envelope
 
 
-def open_envelope(folder: Path, body: dict[str, Any], options: argparse.Namespace) -> bytes:
+def open_envelope(folder: Path, body: dict[str, Any], opened: Opener) -> bytes:
     """The archive key, from the highest envelope that our key opens and whose mac fits."""
     found = {
         int(path.name.split(".")[1]): path
         for path in folder.iterdir()
         if re.fullmatch(r"envelope\.[1-9][0-9]{0,8}", path.name)
     }
-    opened = opener(options)
     problem = RefusedError(DAMAGED, "the archive has no envelope")
     for number in sorted(found, reverse=True):
         try:
@@ -236,9 +244,7 @@ def open_envelope(folder: Path, body: dict[str, Any], options: argparse.Namespac
     raise problem
 
 
-def read_envelope(
-    data: bytes, number: int, body: dict[str, Any], opened: Callable[[dict[str, Any], bytes], bytes]
-) -> bytes:
+def read_envelope(data: bytes, number: int, body: dict[str, Any], opened: Opener) -> bytes:
     try:
         envelope = json.loads(data)
         place = [envelope[field] for field in ("backup_id", "attempt", "number")]
@@ -255,7 +261,7 @@ def read_envelope(
     return archive_key
 
 
-def opener(options: argparse.Namespace) -> Callable[[dict[str, Any], bytes], bytes]:
+def opener(options: argparse.Namespace) -> Opener:
     """What opens an envelope's stanza: the passphrase, or the private key."""
     if options.passphrase_file:
         passphrase = options.passphrase_file.read_text(encoding="utf-8").rstrip("\r\n")
@@ -330,13 +336,36 @@ def unbase64(text: str) -> bytes:
 # The content
 
 
+class Archive:
+    """One archive whose manifest, envelope and objects are as they were written."""
+
+    def __init__(self, folder: Path, body: dict[str, Any], opened: Opener) -> None:
+        self.folder, self.body = folder, body
+        self._key = open_envelope(folder, body, opened)
+        check_objects(folder, body)
+
+    @classmethod
+    def of(cls, folder: Path, options: argparse.Namespace, opened: Opener) -> Archive:
+        return cls(folder, read_manifest(folder, options), opened)
+
+    def content(self, role: str) -> Content:
+        names = [one["name"] for one in self.body["objects"] if one["name"].split(".")[0] == role]
+        return Content(self.folder, names, self._key, role, self.body["backup_id"])
+
+    def plain(self, role: str) -> Pieces:
+        """The whole decrypted object, as a file."""
+        names = [one["name"] for one in self.body["objects"] if one["name"].split(".")[0] == role]
+        paths = [self.folder / name for name in names]
+        return Pieces(Content.decrypted(paths, self._key, role, self.body["backup_id"]))
+
+
 class Content(io.RawIOBase):
     """The decrypted frames of an object, as a file: header taken off, trailer kept for the end."""
 
     def __init__(
         self, folder: Path, names: list[str], archive_key: bytes, role: str, backup_id: str
     ) -> None:
-        self._pieces = self._decrypted(
+        self._pieces = self.decrypted(
             [folder / name for name in names], archive_key, role, backup_id
         )
         size = sum((folder / name).stat().st_size for name in names) - PREFACE
@@ -363,6 +392,13 @@ class Content(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    def exactly(self, size: int) -> bytes:
+        """So many bytes of the frames."""
+        if size > self._left:
+            raise RefusedError(DAMAGED, "the archive ends inside a frame")
+        self._left -= size
+        return self._take(size)
+
     def trailer(self) -> tuple[int, int, bytes]:
         """(raw length, packed length, SHA-256 of the raw dump), after the last frame."""
         found = TRAILER.unpack(self._take(TRAILER.size))
@@ -380,7 +416,7 @@ class Content(io.RawIOBase):
         return taken
 
     @staticmethod
-    def _decrypted(
+    def decrypted(
         paths: list[Path], archive_key: bytes, role: str, backup_id: str
     ) -> Iterator[bytes]:
         pieces = (piece for path in paths for piece in read_pieces(path))
@@ -402,6 +438,27 @@ class Content(io.RawIOBase):
             raise RefusedError(
                 DAMAGED, "the archive was changed, cut, or has another key"
             ) from error
+
+
+class Pieces(io.RawIOBase):
+    """Pieces as one file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._ahead = pieces, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Exactly `size` bytes, fewer only at the end."""
+        parts = [self._ahead]
+        left = size - len(self._ahead)
+        while left > 0 and (piece := next(self._pieces, None)) is not None:
+            parts.append(piece)
+            left -= len(piece)
+        data = b"".join(parts)
+        self._ahead = data[size:]
+        return data[:size]
 
 
 def read_pieces(path: Path) -> Iterator[bytes]:
@@ -431,10 +488,130 @@ def copy(content: Content, output: IO[bytes], *, packed: bool) -> None:
         raise RefusedError(DAMAGED, "the dump is not what the archive's trailer says")
 
 
-def decompressed(content: Content) -> Any:
+# Chains: a run table says which stretch of the dump lies in which archive
+
+
+def put_together(
+    first: Archive, open_archive: Callable[[Path], Archive], output: IO[bytes]
+) -> None:
+    """The dump of an archive that builds on others; each of them is read once, forward."""
+    header = index_header(first)
+    names = [(one["backup_id"], one["attempt"]) for one in header["archives"]]
+    require_refused(names[:1] == [(first.body["backup_id"], first.body["attempt"])], "its index")
+    store = first.folder.resolve().parents[1]
+    members = [first, *(parent(store, name, open_archive) for name in names[1:])]
+    sources = [Source(member) for member in members]
+    digest, length = hashlib.sha256(), 0
+    for archive, offset, size in table(first, b"R"):
+        require_refused(archive < len(sources), "the run table")
+        for piece in sources[archive].stretch(offset, size):
+            digest.update(piece)
+            length += len(piece)
+            output.write(piece)
+    output.flush()
+    raw_length, _, raw_sha256 = sources[0].trailer()
+    require_refused((length, digest.digest()) == (raw_length, raw_sha256), "the dump")
+
+
+def require_refused(condition: bool, what: str) -> None:
+    if not condition:
+        raise RefusedError(DAMAGED, f"{what} is not what was written")
+
+
+def parent(store: Path, name: tuple[str, str], open_archive: Callable[[Path], Archive]) -> Archive:
+    folder = store / name[0] / name[1]
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", part) for part in name):
+        raise RefusedError(UNTRUSTED, "the index names an archive that cannot be one")
+    try:
+        return open_archive(folder)
+    except RefusedError as refused:
+        raise RefusedError(refused.status, f"{folder}, which it builds on: {refused}") from refused
+
+
+def index_header(archive: Archive) -> dict[str, Any]:
+    file = archive.plain("index")
+    (length,) = struct.unpack("<I", file.read(4))
+    header: dict[str, Any] = json.loads(file.read(length))
+    return header
+
+
+def table(archive: Archive, wanted: bytes) -> Iterator[tuple[int, ...]]:
+    """The rows of one table of the index: F (raw, packed length), R (archive, offset, length)."""
+    import zstandard
+
+    formats = {b"F": "<{0}I{0}I", b"R": "<{0}I{0}Q{0}Q"}
+    file = archive.plain("index")
+    (length,) = struct.unpack("<I", file.read(4))
+    file.read(length)
+    while segment := file.read(9):
+        kind, rows, size = struct.unpack("<cII", segment)
+        packed = file.read(size)
+        if kind == b"E":
+            return
+        if kind == wanted:
+            shape = struct.Struct(formats[kind].format(rows))
+            columns = zstandard.ZstdDecompressor().decompress(packed, max_output_size=shape.size)
+            values = shape.unpack(columns)
+            parts = [values[at : at + rows] for at in range(0, len(values), rows)]
+            yield from zip(*parts, strict=True)
+    raise RefusedError(DAMAGED, "the index ends before its end")
+
+
+class Source:
+    """One archive's frames, read forward."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._content, self._frames = archive.content("data"), table(archive, b"F")
+        self._begin = self._end = 0
+        self._raw = b""
+
+    def stretch(self, offset: int, length: int) -> Iterator[bytes]:
+        """The raw bytes from `offset` on, in parts of frames."""
+        end = offset + length
+        while offset < end:
+            while offset >= self._end:
+                self._advance(offset)
+            require_refused(offset >= self._begin, "the run table")
+            piece = self._raw[offset - self._begin : end - self._begin]
+            yield piece
+            offset += len(piece)
+
+    def _advance(self, offset: int) -> None:
+        raw, packed = next(self._frames, (0, 0))
+        require_refused(0 < raw <= 16 * PIECE, "the frame table")
+        data = self._content.exactly(packed)
+        self._begin, self._end = self._end, self._end + raw
+        if offset < self._end:
+            self._raw = unpacked(self._content.header["codec"], data, raw)
+
+    def trailer(self) -> tuple[int, int, bytes]:
+        while self._content.read():
+            pass
+        return self._content.trailer()
+
+
+def unpacked(codec: str, packed: bytes, length: int) -> bytes:
+    """One frame; no more than `length` bytes are ever made."""
+    try:
+        raw: bytes = decompressed(Frame(codec, packed)).read(length + 1) if packed else b""
+    except (EOFError, RuntimeError, ValueError, gzip.BadGzipFile) as error:
+        raise RefusedError(DAMAGED, "a frame cannot be decompressed") from error
+    require_refused(len(raw) == length, "a frame")
+    return raw
+
+
+class Frame(io.BytesIO):
+    """A packed frame as `decompressed` takes it."""
+
+    def __init__(self, codec: str, packed: bytes) -> None:
+        super().__init__(packed)
+        self.header, self.packed_length = {"codec": codec}, len(packed)
+
+
+def decompressed(content: Any) -> Any:
     """A file-like reader of the raw dump; it gives out pieces, so memory stays small."""
     codec = content.header["codec"]
-    if codec == "none":
+    if codec == "none" or not content.packed_length:
         return content
     if codec == "gzip":
         return gzip.GzipFile(fileobj=content)
