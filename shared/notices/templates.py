@@ -20,6 +20,10 @@ from shared.errors import PlatformError
 
 LONGEST_TEMPLATE = 8_000
 LONGEST_TEXT = 16_000
+LONGEST_EXPRESSION = 100
+"""How many words and signs `{{ }}` or `{% %}` may hold."""
+DEEPEST = 10
+"""How many blocks may stand within each other, and how many brackets."""
 WITHIN_S = 1.0
 FILTERS = frozenset(
     {"upper", "lower", "capitalize", "title", "trim", "truncate", "default", "d", "length"}
@@ -106,6 +110,7 @@ def _compiled(source: str) -> Any:
     if len(source) > LONGEST_TEMPLATE:
         raise TemplateFaultError(f"the template is longer than {LONGEST_TEMPLATE} characters")
     try:
+        _refuse_nesting(source)
         tree = _environment_of_notes.parse(source)
         _refuse(tree, within_for=False)
         return _environment_of_notes.from_string(tree)
@@ -113,6 +118,26 @@ def _compiled(source: str) -> Any:
         raise TemplateFaultError(f"the template cannot be read: {error.message}") from None
     except (RecursionError, MemoryError, SyntaxError, ValueError):
         raise TemplateFaultError("the template cannot be read") from None
+
+
+def _refuse_nesting(source: str) -> None:
+    """Raise for what Jinja would read by a deep recursion.
+
+    On a stack that is nearly full everything fails that happens to run, finalizers as well.
+    """
+    blocks, brackets, length, before = 0, 0, 0, ""
+    for _, kind, word in _environment_of_notes.lex(source):
+        if kind == "whitespace":
+            continue
+        if kind.endswith(("_begin", "_end")):
+            length = brackets = 0
+        if before == "block_begin":
+            blocks += {"if": 1, "for": 1, "endif": -1, "endfor": -1}.get(word, 0)
+        if kind == "operator":
+            brackets += (word in "([{") - (word in ")]}")
+        length, before = length + 1, kind
+        if length > LONGEST_EXPRESSION or max(blocks, brackets) > DEEPEST:
+            raise TemplateFaultError("the template is nested too deeply")
 
 
 def _refuse(node: nodes.Node, *, within_for: bool) -> None:

@@ -5,13 +5,14 @@ Colours of the dark theme are looked at on the very pages that were looked at in
 
 from __future__ import annotations
 
+import asyncio
 import re
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from services.cli.demo.fleet.living import talk
 from services.gateway.pages import pages
@@ -213,6 +214,34 @@ async def test_no_open_dialog_breaks_a_rule_of_wcag_2_2_aa(shown: Sample) -> Non
     await context.close()
 
     assert found == []
+
+
+def held_until(told: asyncio.Event) -> Callable[[Route], Awaitable[None]]:
+    """An answer that comes when it is told to."""
+
+    async def late(route: Route) -> None:
+        await told.wait()
+        await route.continue_()
+
+    return late
+
+
+async def test_nothing_can_be_written_over_what_was_not_read_yet(shown: Sample) -> None:
+    """A form filled late would lose what was typed, or save an empty rest over what stands."""
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    for name in ("schedule-change", "server-change", "store-change"):
+        path = shown.pages[name]
+        thing, read = path.removesuffix("/change"), asyncio.Event()
+        await page.route(f"**/api/v1{thing}", held_until(read))
+        await page.goto(path)
+        await expect(page.get_by_role("status", name="Loading")).to_be_visible()
+        await expect(page.get_by_role("main").get_by_role("textbox")).to_have_count(0)
+        read.set()
+        await expect(page.get_by_label("Name", exact=True).first).not_to_have_value("")
+        await page.unroute(f"**/api/v1{thing}")
+    await context.close()
 
 
 async def test_no_error_and_no_page_for_strangers_breaks_a_rule_of_wcag_2_2_aa(

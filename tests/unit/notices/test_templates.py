@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from typing import Any
 
 import pytest
@@ -51,6 +53,10 @@ def test_values_filters_conditions_and_one_loop_work() -> None:
         "{{ cycler.__init__() }}",
         "{{ " + "9" * 5000 + " }}",
         "{{ " + "not " * 1900 + "a }}",
+        "{{ " + "-" * 300 + "1 }}",
+        "{{ " + "(" * 300 + "1" + ")" * 300 + " }}",
+        "{% if a %}" * 300 + "{% endif %}" * 300,
+        "{{ a" + ".b" * 300 + " }}",
         "{% if a is callable %}{% endif %}",
         "{{",
         "x" * 8001,
@@ -59,6 +65,26 @@ def test_values_filters_conditions_and_one_loop_work() -> None:
 def test_what_could_run_long_grow_or_reach_out_is_refused(source: str) -> None:
     with pytest.raises(TemplateFaultError):
         checked(source)
+
+
+def test_what_is_nested_costs_no_stack() -> None:
+    """A RecursionError that is caught was still one for finalizers that ran meanwhile."""
+    deepest = "{% if not (((((((((a))))))))) %}" * 10 + "{% endif %}" * 10
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 500)
+    try:
+        checked(deepest)
+        for opening in ("not ", "-", "(", "[", "a if "):
+            with pytest.raises(TemplateFaultError, match="too deeply"):
+                checked("{{ " + opening * 1000 + "a }}")
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_many_parts_beside_each_other_are_no_nesting() -> None:
+    beside = "{# a #}{{ text }}{% if count > 1 %}({{ count }}){% endif %} " * 100
+
+    checked(beside)
 
 
 @pytest.mark.parametrize(
