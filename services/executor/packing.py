@@ -27,10 +27,13 @@ _Made = TypeVar("_Made")
 _Given = TypeVarTuple("_Given")
 
 
-async def frames_of(source: Bytes, frame_bytes: int) -> AsyncIterator[bytearray]:
+async def frames_of(source: Bytes, frame_bytes: int) -> AsyncIterator[bytes | bytearray]:
     """The stream in equal blocks, the last one shorter; the source's pieces may be of any size."""
     block = bytearray()
     async for piece in source:
+        if not block and len(piece) == frame_bytes:
+            yield piece
+            continue
         view = memoryview(piece)
         while view:
             taken = view[: frame_bytes - len(block)]
@@ -156,7 +159,7 @@ class Packing:
             yield await asyncio.to_thread(self.index_stream.update, table)
         yield self.index_stream.finish()
 
-    def _sift(self, block: bytearray) -> _Sifted:
+    def _sift(self, block: bytes | bytearray) -> _Sifted:
         self._raw.update(block)
         fresh = self._sifter.update(block)
         self.raw_bytes += len(block)

@@ -126,7 +126,7 @@ class _Writing:
                 await self._write(f"data.{number}", volumes.next())
                 number += 1
 
-    async def _write(self, name: str, chunks: Bytes) -> WrittenObject:
+    async def _write(self, name: str, chunks: AsyncIterator[bytes]) -> WrittenObject:
         stored = await self._store.put(f"{self._plan.prefix}/{name}", chunks)
         written = WrittenObject(name=name, size=stored.size, sha256=stored.sha256)
         self._written.append(written)
@@ -203,7 +203,7 @@ class _Writing:
 class _Volumes:
     """Slices one stream into streams of at most `size` bytes."""
 
-    def __init__(self, stream: Bytes, size: int) -> None:
+    def __init__(self, stream: AsyncIterator[bytes], size: int) -> None:
         self._stream, self._size = stream, size
         self._ahead = b""
 

@@ -18,7 +18,7 @@ from shared.errors import InvalidInputError
 VOLUME_BYTES = 4 << 30
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
-Bytes: TypeAlias = AsyncIterator[bytes]
+Bytes: TypeAlias = AsyncIterator[bytes | bytearray]
 
 
 class ArchivePlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,7 +13,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from services.executor.checks import asked, refused, require_passed
-from services.executor.engines.base import Bytes, Engine, EngineError, Restored, Target
+from services.executor.engines.base import Engine, EngineError, Restored, Target
 from services.executor.orders import BadSettingsError, DataOrder, open_data_order, trust_of
 from services.executor.plan import Progress
 from services.executor.progress import RunLog
@@ -198,7 +198,7 @@ class RestoreWork:
         )
 
 
-async def _told(archive: Bytes, log: RunLog) -> AsyncGenerator[bytes, None]:
+async def _told(archive: AsyncIterator[bytes], log: RunLog) -> AsyncGenerator[bytes, None]:
     """The same bytes; the run's progress hears of each piece."""
     raw_bytes = 0
     async for piece in archive:

@@ -15,7 +15,7 @@ from services.executor.runners.base import OnLine, Session
 from shared.errors import PlatformError
 from shared.messages.values import TableContent
 
-Bytes: TypeAlias = AsyncIterator[bytes]
+Bytes: TypeAlias = AsyncIterator[bytes | bytearray]
 ANSWER_CHARS = 200
 
 

@@ -15,7 +15,7 @@ from shared.errors import PlatformError
 ERRORS_TAIL_BYTES = 64 << 10
 """How much of a tool's standard error is remembered: the end, where the reason stands."""
 
-Bytes: TypeAlias = AsyncIterator[bytes]
+Bytes: TypeAlias = AsyncIterator[bytes | bytearray]
 OnLine: TypeAlias = Callable[[str], None]
 
 

@@ -15,7 +15,7 @@ class Lines:
         self._tail = bytearray()
         self._line = bytearray()
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | bytearray) -> None:
         self._tail += data
         del self._tail[: -self._keep]
         if self._on_line is None:

@@ -57,7 +57,7 @@ class RdbReader:
         self._crc = 0
         self._ended = False
 
-    def feed(self, data: bytes) -> Iterator[Key | Function]:
+    def feed(self, data: bytes | bytearray) -> Iterator[Key | Function]:
         """What `data` completes."""
         self._buffer += data
         while not self._ended and len(self._buffer) >= self._wanted:
