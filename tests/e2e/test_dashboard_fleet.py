@@ -353,10 +353,63 @@ async def test_the_keyboard_leads_everywhere(shown: Sample) -> None:
     await page.get_by_label("What to go to").fill("polic")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/policies")
+    await expect(page.locator("[data-filter]")).to_be_visible()
     await page.keyboard.press("/")
     await page.keyboard.type("Crit")
     await page.wait_for_url("**/policies?name=Crit")
     await expect(page.get_by_role("row")).to_have_count(2)
+    await context.close()
+
+
+async def test_no_single_key_begins_a_run(shown: Sample) -> None:
+    context = await shown.somebody("light")
+    page = await context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda it: asked.append(it.url) if it.method == "POST" else None)
+    await settled(page, shown.pages["schedule"])
+    await expect(page.get_by_role("button", name="Run now")).to_be_visible()
+    for key in "naxj":
+        await page.keyboard.press(key)
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    await context.close()
+
+    assert not [url for url in asked if url.endswith("/run")]
+
+
+async def test_what_somebody_else_saved_meanwhile_is_not_overwritten(shown: Sample) -> None:
+    """The page hears of the other change; what stands in the form is older all the same."""
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    address = shown.pages["schedule"]
+    await settled(page, f"{address}/change")
+    async with page.expect_response(lambda it: it.url.endswith(f"/api/v1{address}")):
+        await shown.api.post(f"{address}/pause", {})
+    await page.get_by_label("Cron", exact=True).fill("45 4 * * *")
+    await page.get_by_role("button", name="Save").click()
+
+    await expect(page.get_by_role("alert").first).to_be_visible()
+    kept = await shown.api.get(address)
+    assert kept["paused"]
+    assert kept["cron"] != "45 4 * * *"
+    await shown.api.post(f"{address}/resume", {})
+    await context.close()
+
+
+async def test_a_rule_that_was_deleted_can_be_brought_back(shown: Sample) -> None:
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    await settled(page, "/notifications?tab=rules")
+    row = page.get_by_role("row").nth(1)
+    name = (await row.inner_text()).split("\n")[0].split("\t")[0].strip()
+    named = page.get_by_role("button", name=f"Delete {name}", exact=True)
+    await named.click()
+    await page.get_by_role("button", name="Undo").click()
+    await expect(page.get_by_text("Taken back")).to_be_visible()
+
+    await expect(named).to_be_visible()
     await context.close()
 
 
@@ -441,7 +494,7 @@ async def test_what_was_changed_or_paused_can_be_taken_back_at_once(shown: Sampl
     await page.get_by_role("button", name="History of Standard").click()
     history = page.get_by_role("dialog", name="History")
     await expect(history.get_by_role("row").filter(has_text="Keep daily").first).to_be_visible()
-    assert await history.get_by_role("listitem").count() == 3
+    await expect(history.get_by_role("listitem")).to_have_count(3)
     await page.keyboard.press("Escape")
 
     await settled(page, shown.pages["schedule"])

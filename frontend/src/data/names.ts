@@ -14,7 +14,8 @@ function useNames(noun: string, load: () => Promise<{ items: Named[] }>) {
   const { data } = useQuery({ queryKey: [noun, 'names'], queryFn: load })
   const list = computed<Named[]>(() => data.value?.items ?? [])
   const names = computed(() => new Map(list.value.map((one) => [one.id, one.name])))
-  return { list, nameOf: (id: string | null | undefined) => (id ? (names.value.get(id) ?? id.slice(0, 8)) : '–') }
+  const nameOf = (id: string | null | undefined, otherwise?: string) => (id ? (names.value.get(id) ?? otherwise ?? id.slice(0, 8)) : '–')
+  return { list, nameOf }
 }
 
 const query = { limit: 500 } as const
@@ -26,11 +27,26 @@ export const usePolicyNames = () =>
   useNames('policies', () => ask(api.GET('/api/v1/policies', { params: { query } })))
 export const useChannelNames = () =>
   useNames('channels', () => ask(api.GET('/api/v1/notifications/channels', { params: { query } })))
+/** Databases of one name are told apart by their servers. */
 export const useDatabaseNames = () =>
   useNames('databases', async () => {
-    const page = await ask(api.GET('/api/v1/databases', { params: { query } }))
-    return 'items' in page ? page : { items: [] }
+    const [page, servers] = await Promise.all([
+      ask(api.GET('/api/v1/databases', { params: { query } })),
+      ask(api.GET('/api/v1/servers', { params: { query } })),
+    ])
+    return { items: toldApart('items' in page ? page.items : [], servers.items) }
   })
+
+/** The databases, with the server's name where another has the same name. */
+export function toldApart(databases: (Named & { server_id: string })[], servers: Named[]): Named[] {
+  const serverOf = new Map(servers.map(({ id, name }) => [id, name]))
+  const times = new Map<string, number>()
+  for (const { name } of databases) times.set(name, (times.get(name) ?? 0) + 1)
+  return databases.map(({ id, name, server_id }) => {
+    const server = times.get(name) === 1 ? undefined : serverOf.get(server_id)
+    return { id, name: server ? `${name} · ${server}` : name }
+  })
+}
 
 /** What an entry of the audit log is about: `server/2f0…` by the server's name, where that is known. */
 export function useObjectNames() {

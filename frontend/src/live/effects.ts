@@ -87,7 +87,12 @@ export class Effects {
     this.timer = 0
     const names = new Set(this.stale)
     this.stale.clear()
-    void this.queries.invalidateQueries({ predicate: ({ queryKey }) => names.has(String(queryKey[0])) })
+    // An answer under way is waited for, and then asked for anew: in a busy night none would ever come.
+    const predicate = ({ queryKey }: { queryKey: readonly unknown[] }) => names.has(String(queryKey[0]))
+    const under = this.queries.isFetching({ predicate })
+    void this.queries.invalidateQueries({ predicate }, { cancelRefetch: false }).then(() => {
+      if (under) void this.queries.invalidateQueries({ predicate }, { cancelRefetch: false })
+    })
   }
 }
 

@@ -10,6 +10,7 @@ const POLL_MS = 20_000
 export const liveState = ref<LiveState>('connecting')
 
 const listeners = new Set<(event: LiveEvent) => void>()
+const missed = new Set<() => void>()
 const logs = new Map<symbol, string>()
 let shared: SharedStream | null = null
 
@@ -24,6 +25,12 @@ export function useLive(): void {
 export function useEvents(listener: (event: LiveEvent) => void): void {
   listeners.add(listener)
   onScopeDispose(() => listeners.delete(listener))
+}
+
+/** Be told when events were missed that nobody will hear again. */
+export function useMissed(listener: () => void): void {
+  missed.add(listener)
+  onScopeDispose(() => missed.delete(listener))
 }
 
 /** Also hear the log of a run while the component lives. */
@@ -53,8 +60,10 @@ function begin(queries: QueryClient): () => void {
 
 function hear(said: Said, effects: Effects): void {
   if (said.kind === 'state') liveState.value = said.state
-  else if (said.kind === 'resync') effects.all()
-  else {
+  else if (said.kind === 'resync') {
+    effects.all()
+    for (const listener of missed) listener()
+  } else {
     effects.of(said.event)
     for (const listener of listeners) listener(said.event)
   }

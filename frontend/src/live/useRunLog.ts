@@ -1,6 +1,7 @@
 import { onScopeDispose, ref, shallowRef } from 'vue'
+import { api, ask } from '@/api/client'
 import { problemOf, type Problem } from '@/api/problem'
-import { useEvents, useLogOf } from './useLive'
+import { useEvents, useLogOf, useMissed } from './useLive'
 
 export interface LogLine {
   n: number
@@ -40,14 +41,9 @@ export function useRunLog(run: string) {
 
   async function load() {
     try {
-      const answer = await fetch(`/api/v1/runs/${encodeURIComponent(run)}/log`)
-      if (!answer.ok) {
-        const said = await answer.json()
-        // A log that has expired is no failure of this page.
-        error.value = problemOf(Object.assign(new Error(said.detail), said))
-        return
-      }
-      for (const line of (await answer.text()).split('\n')) if (line) add(JSON.parse(line))
+      const answer = await ask(api.GET('/api/v1/runs/{run_id}/log', { params: { path: { run_id: run } }, parseAs: 'text' }))
+      for (const line of String(answer).split('\n')) if (line) add(JSON.parse(line))
+      error.value = null
     } catch (reason) {
       error.value = problemOf(reason)
     } finally {
@@ -57,6 +53,7 @@ export function useRunLog(run: string) {
 
   useLogOf(run)
   useEvents(({ type, event }) => type === 'output.line' && add({ type, ...event }))
+  useMissed(() => void load())
   onScopeDispose(() => cancelAnimationFrame(frame))
   void load()
   return { lines, error, loaded }
