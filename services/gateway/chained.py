@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import NeededError, ParentGoneError, StillRunningError
 from shared.messages.values import BackupType
-from shared.readmodel.tables import backups
+from shared.readmodel.tables import archives, backups
 
 
 async def refuse_needed(deps: Dependencies, backup: Row[Any]) -> None:
-    """Raise NeededError while a backup that is kept builds on this one, or StillRunningError while
-    one is made that may."""
-    kept = select(func.count()).where(
-        backups.c.parent_id == backup.id, backups.c.status == "completed"
-    )
-    row = await deps.read_model.one(kept)
+    """Raise NeededError while a backup that stands in any store builds on this one, or
+    StillRunningError while one is made that may."""
+    standing = select(func.count()).where(backups.c.parent_id == backup.id, stands())
+    row = await deps.read_model.one(standing)
     if row is not None and row[0]:
         builds = "backup builds" if row[0] == 1 else "backups build"
         raise NeededError(f"{row[0]} {builds} on it")
@@ -33,10 +31,20 @@ async def refuse_needed(deps: Dependencies, backup: Row[Any]) -> None:
 
 
 async def refuse_without_parent(deps: Dependencies, backup: Row[Any]) -> None:
-    """Raise ParentGoneError unless what the backup builds on is kept."""
+    """Raise ParentGoneError unless what the backup builds on stands."""
     if backup.parent_id is None:
         return
-    query = select(backups.c.status).where(backups.c.id == backup.parent_id)
-    parent = await deps.read_model.one(query)
-    if parent is None or parent.status != "completed":
+    parent = select(backups.c.id).where(backups.c.id == backup.parent_id, stands())
+    if await deps.read_model.one(parent) is None:
         raise ParentGoneError("the backup that it builds on is not kept")
+
+
+def stands() -> ColumnElement[bool]:
+    """The condition for backups that can be restored from their own store or a further one."""
+    copied = select(archives.c.id).where(
+        archives.c.backup_id == backups.c.id, archives.c.status == "stored"
+    )
+    return or_(
+        backups.c.status == "completed",
+        and_(backups.c.status.in_(("expired", "deleted")), copied.exists()),
+    )

@@ -25,6 +25,9 @@ _PAIRS = {
     "restore.completed": ("restore", "database", False),
     "schedule.missed": ("schedule", "subject", True),
     "schedule.caught_up": ("schedule", "subject", False),
+    "objective.endangered": ("objective", "subject", True),
+    "objective.missed": ("objective", "subject", True),
+    "objective.met": ("objective", "subject", False),
     "dispatch.paused": ("dispatch", "subject", True),
     "dispatch.resumed": ("dispatch", "subject", False),
     "store.filling": ("quota", "subject", True),
@@ -34,7 +37,7 @@ _PAIRS = {
 }
 """Type -> what is tried, of which object, and whether it failed."""
 
-_ANSWERS = {"server.tested", "server.discovered"}
+_ANSWERS = {"server.tested", "server.discovered", "schedule.warned"}
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,10 @@ from shared.messages.facts import (
     ArchiveVerified,
     BackupCompleted,
     BackupCorrupted,
+    BackupDeleteRequested,
+    BackupHeld,
     BackupReleased,
+    BackupUndeleted,
     BackupVerified,
     RestoreCancelled,
     RestoreCompleted,
@@ -59,10 +62,10 @@ class History(Protocol):
         """Every database with backups, and about how many."""
 
     async def databases(self, touched: Touched) -> list[UUID]:
-        """The databases whose backups the event may let expire."""
+        """The databases whose backups the event may let expire, or come back."""
 
     async def of(self, database_ids: Collection[UUID]) -> Histories:
-        """What stands of them."""
+        """What stands of them, and what left and can come back."""
 
 
 class ReadModelHistory:
@@ -91,7 +94,7 @@ class ReadModelHistory:
         return [row[0] for row in await self._read_model.rows(_query(touched))]
 
     async def of(self, database_ids: Collection[UUID]) -> Histories:
-        return await histories(self._read_model, database_ids)
+        return await histories(self._read_model, database_ids, leaving=True)
 
 
 def _query(touched: Touched) -> Select[Any]:
@@ -107,9 +110,11 @@ def _query(touched: Touched) -> Select[Any]:
 
 
 def touched_by(message: AnyMessage) -> Touched | None:
-    """What `message` is about, when it may let anything expire."""
+    """What `message` is about, when it may let anything expire, or come back."""
     match message:
         case BackupCompleted() | BackupVerified() | BackupCorrupted() | BackupReleased():
+            return Touched(backup_id=message.backup_id)
+        case BackupHeld() | BackupDeleteRequested() | BackupUndeleted():
             return Touched(backup_id=message.backup_id)
         case ArchiveReplicated() | ArchiveVerified() | ArchiveCorrupted():
             return Touched(backup_id=message.backup_id)
@@ -127,6 +132,8 @@ def _touched_by_setting(message: AnyMessage) -> Touched | None:
             return Touched(schedule_id=message.key)
         case DatabaseSetting():
             return _touched_database(message.key)
+        case SettingRemoved(of="policy"):  # without it nothing expires
+            return Touched(policy_id=message.key)
         case SettingRemoved(of="schedule"):  # its backups fall under their databases' policies
             return Touched(schedule_id=message.key)
         case _:

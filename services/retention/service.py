@@ -1,30 +1,34 @@
-"""Retention: expires the backups that their policy no longer keeps."""
+"""Retention: expires what its policy no longer keeps, and takes it back when it keeps it again."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 import structlog
 
 from services.retention.agenda import Agenda
-from services.retention.expiry import newest_setting, say_expired
+from services.retention.expiry import Judging, newest_setting, say_expired, say_kept
 from services.retention.history import History, touched_by
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
 from shared.errors import PlatformError
 from shared.messages.base import now
 from shared.retention.history import Histories
-from shared.retention.policy import Judgement, judged
+from shared.retention.policy import Judgement, Verdict, judged
 
 DURABLE = "retention"
 FILTERS = (
     "evt.backup.completed.*.>",
     "evt.backup.verified.*.>",
     "evt.backup.corrupted.*.>",
+    "evt.backup.held.*.>",
     "evt.backup.released.*.>",
+    "evt.backup.delete_requested.*.>",
+    "evt.backup.undeleted.*.>",
     "evt.archive.replicated.*.>",
     "evt.archive.verified.*.>",
     "evt.archive.corrupted.*.>",
@@ -40,6 +44,8 @@ AT_ONCE = 20_000
 IN_FLIGHT = 8
 SOON = timedelta(seconds=0.5)
 LATER_S = 5.0
+
+Say: TypeAlias = Callable[[Bus, Verdict, Judging], Awaitable[bool]]
 
 _log = structlog.get_logger()
 
@@ -96,14 +102,17 @@ class Retention:
             await self._agenda.sleep(self._clock())
 
     async def judge(self, database_ids: Sequence[UUID], *, cause: UUID | None) -> None:
-        """Say of each copy that no policy keeps, once, that it expired."""
+        """Say once of each copy that no policy keeps that it expired, and of each that left and is
+        kept again, before its deletion began, that it stays."""
         # Asked before the look: what they say is part of what is seen then.
         audited, seq = await self._history.audited(), await self._history.position()
         at = self._clock()
         histories = await self._history.of(database_ids)
         judgements = await asyncio.to_thread(_judged, histories, at)
+        judging = Judging(cause=cause, at=at, undo_window=self._undo_window)
         for database_id, judgement in judgements.items():
-            settled = await self._expire(database_id, judgement, audited, at, cause)
+            settled = await self._say_all(judgement.returning, say_kept, judging)
+            settled &= await self._expire(database_id, judgement, audited, judging)
             self._agenda.put(database_id, judgement.holds_until if settled else at + SOON)
             self._judged_seq[database_id] = seq
 
@@ -112,8 +121,7 @@ class Retention:
         database_id: UUID,
         judgement: Judgement,
         audited: int,
-        at: datetime,
-        cause: UUID | None,
+        judging: Judging,
     ) -> bool:
         """Whether all that has to expire did."""
         expired = judgement.expired
@@ -121,13 +129,13 @@ class Retention:
             return True
         if await newest_setting(self._bus, database_id, expired) > audited:
             return False
+        return await self._say_all(expired, say_expired, judging)
+
+    async def _say_all(self, verdicts: Sequence[Verdict], say: Say, judging: Judging) -> bool:
         settled = True
-        for start in range(0, len(expired), IN_FLIGHT):
-            some = [one.candidate for one in expired[start : start + IN_FLIGHT]]
-            window = self._undo_window
-            said = await asyncio.gather(
-                *(say_expired(self._bus, one, at, cause, window) for one in some)
-            )
+        for start in range(0, len(verdicts), IN_FLIGHT):
+            some = verdicts[start : start + IN_FLIGHT]
+            said = await asyncio.gather(*(say(self._bus, one, judging) for one in some))
             settled &= all(said)
         return settled
 

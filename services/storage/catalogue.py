@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, not_, or_, select
 
 from services.storage.copies import is_unlocked, undo_is_over
 from services.storage.garbage import Attempt
+from shared.messages.base import now
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
@@ -24,6 +26,8 @@ from shared.readmodel.tables import (
     runs,
     stores,
 )
+from shared.retention.history import histories
+from shared.retention.policy import Candidate, judged
 
 _BATCH = 1000
 _COMPLETED = backups.c.stored_bytes.is_not(None)
@@ -82,6 +86,10 @@ class Catalogue(Protocol):
     async def unwanted(self, store_id: str) -> list[UUID]:
         """Backups that expired or that somebody wants deleted, if no restore reads them and no
         lock keeps them."""
+
+    async def kept_again(self, backup_ids: Collection[UUID]) -> set[UUID]:
+        """Of what expired of these backups, what the policies keep again as things are now: the ids
+        of backups, for their own store, and of archives, for further ones."""
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         """Attempts never cleared, or due for another look; living ones may be among them."""
@@ -158,11 +166,18 @@ class ReadModelCatalogue:
 
     async def unwanted(self, store_id: str) -> list[UUID]:
         unwanted = await self._backups(
-            store_id, {"expired", "deleting"}, undo_is_over(), is_unlocked(backups)
+            store_id, {"expired", "deleting"}, undo_is_over(backups), is_unlocked(backups)
         )
         query = select(restores.c.backup_id).where(restores.c.status.in_(("requested", "running")))
         read = {row.backup_id for row in await self._read_model.rows(query)}
         return [backup_id for backup_id in unwanted if backup_id not in read]
+
+    async def kept_again(self, backup_ids: Collection[UUID]) -> set[UUID]:
+        of = select(backups.c.database_id).where(backups.c.id.in_(backup_ids)).distinct()
+        database_ids = [row.database_id for row in await self._read_model.rows(of)]
+        found = await histories(self._read_model, database_ids, leaving=True)
+        kept = await asyncio.to_thread(_kept_again, [*found.values()])
+        return {one.archive_id or one.backup_id for one in kept}
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         ended = backups.c.completed_at
@@ -194,6 +209,11 @@ class ReadModelCatalogue:
             .order_by(backups.c.requested_at, backups.c.id)
         )
         return [row.id for row in await self._read_model.rows(query)]
+
+
+def _kept_again(histories: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+    at = now()
+    return [one.candidate for some in histories for one in judged(some, at).returning]
 
 
 def _attempts(store_id: str) -> Select[Any]:

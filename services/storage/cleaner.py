@@ -95,6 +95,9 @@ class Cleaner:
 
     async def _delete_all(self, store: Store) -> float | None:
         audited, waiting = await self._catalogue.audited(), False
+        unwanted = await self._catalogue.unwanted(self._desk.store_id)
+        # Looked at once more: what outlived a backup may have been found damaged since it expired.
+        kept = await self._catalogue.kept_again(unwanted) if unwanted else set()
 
         async def delete(backup_id: UUID) -> None:
             nonlocal waiting
@@ -106,7 +109,7 @@ class Cleaner:
                 if await self._ledger.begin_deletion(backup_id, history):
                     await self._delete(store, backup_id, history)
 
-        await each(await self._catalogue.unwanted(self._desk.store_id), delete)
+        await each([one for one in unwanted if one not in kept], delete)
         return AGAIN_S if waiting else None
 
     async def _delete(self, store: Store, backup_id: UUID, history: History) -> None:

@@ -12,7 +12,7 @@ from services.storage.catalogue import Catalogue
 from services.storage.copies import Copies, Copy, Standing
 from services.storage.deletion import clear
 from services.storage.lane import each
-from services.storage.ledger import ACTOR, Ledger, is_proven
+from services.storage.ledger import ACTOR, History, Ledger, is_proven
 from services.storage.opening import Desk, Stores
 from services.storage.replication import Replica, replicate
 from shared import trace
@@ -21,12 +21,14 @@ from shared.errors import PlatformError
 from shared.messages.base import consequence, now
 from shared.messages.facts import (
     ArchiveDeleted,
+    ArchiveDeletionBegun,
     ArchiveFailed,
     ArchiveReplicated,
     ArchiveRequested,
 )
 from shared.messages.facts.archives import ArchiveFact, archive_id
 from shared.messages.values import Problem
+from shared.retention.deletion import Facts, copy_is_begun, copy_left
 from shared.stores.base import Store, StoreError
 
 GIVE_UP_AFTER = timedelta(hours=24)
@@ -133,16 +135,18 @@ class Copier:
 
     async def _remove_all(self, store: Store) -> float | None:
         audited, waiting = await self._catalogue.audited(), False
+        unwanted = await self._copies.unwanted(self._desk.store_id)
+        # As for backups: what expired is looked at once more.
+        ids = [one.backup_id for one in unwanted]
+        kept = await self._catalogue.kept_again(ids) if ids else set()
 
         async def remove(copy: Standing) -> None:
             nonlocal waiting
             history = await self._ledger.history(copy.backup_id)
-            if history.is_held(now()):
-                return
             if copy.wish and not is_proven(history, audited):
                 waiting = True
                 return
-            if copy.wish and not await self._ledger.begin_deletion(copy.backup_id, history):
+            if not await self._begins(copy, history):
                 return
             said = history.carried(history.wish) or (await self._said(copy.archive_id)).headers
             with trace.continued(said, lambda: "delete a copy"):
@@ -150,10 +154,21 @@ class Copier:
                 await self._desk.still_there(store)
                 await self._say(ArchiveDeleted, copy.archive_id, copy.backup_id, freed_bytes=freed)
 
-        await each(await self._copies.unwanted(self._desk.store_id), remove)
+        await each([one for one in unwanted if one.archive_id not in kept], remove)
         return AGAIN_S if waiting else None
 
-    async def _say(self, kind: type[Kind], about: UUID, backup_id: UUID, **values: Any) -> None:
+    async def _begins(self, copy: Standing, history: History) -> bool:
+        """Say that objects of the copy may be gone from now on; False when it is not to go."""
+        if copy.wish:
+            return await self._ledger.begin_deletion(copy.backup_id, history)
+        facts = await self._facts(copy.archive_id)
+        if copy_is_begun(facts):
+            return True  # half of it may be gone, which a hold does not bring back
+        if not copy_left(facts) or history.is_held(now()):
+            return False
+        return await self._say(ArchiveDeletionBegun, copy.archive_id, copy.backup_id)
+
+    async def _say(self, kind: type[Kind], about: UUID, backup_id: UUID, **values: Any) -> bool:
         """Say what became of the copy, unless something else was said of it meanwhile."""
         subject, last = f"evt.archive.*.core.{about}", await self._said(about)
         fact = kind(
@@ -168,6 +183,12 @@ class Copier:
         with suppress(WrongSequenceError):
             appended = await self._bus.append(fact, expect=Expect(last.seq, subject))
             await self._catalogue.at_least(appended.seq)
+            return True
+        return False
+
+    async def _facts(self, about: UUID) -> Facts:
+        last = await self._bus.last_of(f"evt.archive.*.core.{about}")
+        return [(one.seq, one.message) for one in last]
 
     async def _said(self, about: UUID) -> Delivery:
         """What was said last of the copy."""

@@ -125,11 +125,11 @@ class ReadModelCopies:
         query = _joined().where(
             archives.c.store_id == store_id,
             or_(
-                archives.c.status == "expired",
+                and_(archives.c.status == "expired", undo_is_over(archives)),
                 and_(
                     archives.c.status.in_(("requested", *COPIED)),
                     backups.c.delete_requested_at.is_not(None),
-                    undo_is_over(),
+                    undo_is_over(backups),
                 ),
             ),
             is_unlocked(archives),
@@ -159,9 +159,9 @@ class ReadModelCopies:
         return {row.backup_id for row in rows}
 
 
-def undo_is_over() -> ColumnElement[bool]:
-    """The condition for backups whose deletion waits no longer for somebody to take it back."""
-    return or_(backups.c.delete_after.is_(None), backups.c.delete_after <= now())
+def undo_is_over(table: Table) -> ColumnElement[bool]:
+    """The condition for what waits no longer for somebody to take its deletion back."""
+    return or_(table.c.delete_after.is_(None), table.c.delete_after <= now())
 
 
 def is_unlocked(table: Table) -> ColumnElement[bool]:

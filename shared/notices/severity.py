@@ -14,6 +14,9 @@ _BY_TYPE = {
     "archive.corrupted": Severity.CRITICAL,
     "service.went_down": Severity.CRITICAL,
     "schedule.missed": Severity.ERROR,
+    "schedule.warned": Severity.WARNING,
+    "objective.missed": Severity.ERROR,
+    "objective.endangered": Severity.WARNING,
     "dispatch.paused": Severity.WARNING,
     "log.repaired": Severity.CRITICAL,
     "log.clock_turned_back": Severity.CRITICAL,
@@ -40,7 +43,7 @@ _BY_HEALTH = {
     Health.UNREACHABLE: Severity.ERROR,
     Health.DEGRADED: Severity.WARNING,
 }
-_ANSWERS = {"server.tested", "server.discovered"}
+_ANSWERS = {"server.tested", "server.discovered", "schedule.warned"}
 """Facts that tell a problem or that all is well."""
 
 

@@ -1,4 +1,5 @@
-"""Whether a backup is to go, as its facts tell it: wished or expired, taken back, or begun."""
+"""Whether a backup, or a copy of it, is to go, as its facts tell it: wished or expired, taken back,
+or begun."""
 
 from __future__ import annotations
 
@@ -7,6 +8,11 @@ from datetime import datetime
 
 from shared.messages.base import Message
 from shared.messages.facts import (
+    ArchiveDeleted,
+    ArchiveDeletionBegun,
+    ArchiveExpired,
+    ArchiveReplicated,
+    ArchiveUndeleted,
     BackupDeleted,
     BackupDeleteRequested,
     BackupDeletionBegun,
@@ -36,6 +42,20 @@ def is_begun(facts: Facts) -> bool:
     """Whether objects may be gone already: then nobody can take it back."""
     begun = _place(facts, BackupDeletionBegun)
     return begun > taken_back(facts) or _place(facts, BackupDeleted) > 0
+
+
+def copy_left(facts: Facts) -> int:
+    """Where it stands that the copy in a further store expired; 0 when it did not, or is kept
+    again, or was made anew."""
+    back = max(_place(facts, ArchiveReplicated), _place(facts, ArchiveUndeleted))
+    left = _place(facts, ArchiveExpired)
+    return left if left > back else 0
+
+
+def copy_is_begun(facts: Facts) -> bool:
+    """Whether objects of the copy may be gone already."""
+    begun = max(_place(facts, ArchiveDeletionBegun), _place(facts, ArchiveDeleted))
+    return begun > _place(facts, ArchiveReplicated)
 
 
 def is_over(wish: Wish, at: datetime) -> bool:

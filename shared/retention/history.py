@@ -11,7 +11,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from sqlalchemy import Row, Select, func, literal, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared.messages.settings import PolicySetting
@@ -89,12 +89,15 @@ async def plans(read_model: ReadModel, database_ids: Collection[UUID]) -> Plans:
     )
 
 
-async def histories(read_model: ReadModel, database_ids: Collection[UUID]) -> Histories:
-    """What stands of these databases; each has an entry, if only an empty one."""
+async def histories(
+    read_model: ReadModel, database_ids: Collection[UUID], *, leaving: bool = False
+) -> Histories:
+    """What stands of these databases; each has an entry, if only an empty one. With `leaving`, also
+    what was said to have expired and can come back."""
     applying = await plans(read_model, database_ids)
     in_use = await _in_use(read_model, database_ids)
     found: Histories = {database_id: [] for database_id in database_ids}
-    for query in (_own(database_ids), _further(database_ids)):
+    for query in (_own(database_ids, leaving), _further(database_ids, leaving)):
         async for rows in read_model.portions(query):
             # A million rows take seconds of computing: not on the event loop.
             await asyncio.to_thread(_add, found, rows, applying, in_use)
@@ -140,7 +143,8 @@ def under_policy(policy_id: str) -> Select[Any]:
     return select(databases.c.id).where(chosen | databases.c.id.in_(scheduled))
 
 
-def _own(database_ids: Collection[UUID]) -> Select[Any]:
+def _own(database_ids: Collection[UUID], leaving: bool) -> Select[Any]:
+    stands = backups.c.status == "completed"
     return select(
         backups.c.id.label("backup_id"),
         backups.c.database_id,
@@ -150,12 +154,26 @@ def _own(database_ids: Collection[UUID]) -> Select[Any]:
         backups.c.completed_at,
         backups.c.proof,
         backups.c.schedule_id,
+        (~stands).label("leaving"),
         _HOLDS,
-    ).where(backups.c.status == "completed", backups.c.database_id.in_(database_ids))
+    ).where(
+        or_(stands, is_leaving(backups)) if leaving else stands,
+        backups.c.database_id.in_(database_ids),
+    )
 
 
-def _further(database_ids: Collection[UUID]) -> Select[Any]:
+def is_leaving(table: Table) -> ColumnElement[bool]:
+    """The condition for what a policy let expire and whose deletion has not begun."""
+    return and_(
+        table.c.status == "expired",
+        table.c.delete_after.is_not(None),
+        table.c.deletion_begun_at.is_(None),
+    )
+
+
+def _further(database_ids: Collection[UUID], leaving: bool) -> Select[Any]:
     """Copies in further stores, also where the first one is gone; not of what is to be deleted."""
+    stands = archives.c.status == "stored"
     return (
         select(
             archives.c.backup_id,
@@ -167,11 +185,12 @@ def _further(database_ids: Collection[UUID]) -> Select[Any]:
             backups.c.taken_at,
             backups.c.completed_at,
             backups.c.schedule_id,
+            (~stands).label("leaving"),
             _HOLDS,
         )
         .join(backups, backups.c.id == archives.c.backup_id)
         .where(
-            archives.c.status == "stored",
+            or_(stands, is_leaving(archives)) if leaving else stands,
             backups.c.status.in_(("completed", "expired", "deleted")),
             backups.c.database_id.in_(database_ids),
         )
@@ -201,6 +220,7 @@ def _candidate(row: Row[Any], applying: Plans, in_use: bool) -> Candidate:
         parent_id=row.parent_id,
         held_until=held_until(holds, HoldKind.HOLD, FOR_EVER),
         legal_until=held_until(holds, HoldKind.LEGAL, FOR_EVER),
+        leaving=row.leaving,
     )
 
 

@@ -22,7 +22,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `archive_id` is set where that is a further store. `rules` and `zone` are of the policy that
     applies there; without rules it is kept. `schedule_id` is the schedule that made it, if any.
     `parent_id` is the backup that it cannot be restored without. Until `held_until` and
-    `legal_until` a hold lies on it.
+    `legal_until` a hold lies on it. `leaving`: it was said to have expired, and all of it stands
+    yet.
     """
 
     backup_id: UUID
@@ -38,6 +39,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parent_id: UUID | None = None
     held_until: datetime | None = None
     legal_until: datetime | None = None
+    leaving: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -56,8 +58,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def expired(self) -> list[Verdict]:
-        """What is not kept, the oldest first."""
-        return [one for one in reversed(self.verdicts) if not one.keep]
+        """What is kept no longer, the oldest first."""
+        return [v for v in reversed(self.verdicts) if not v.keep and not v.candidate.leaving]
+
+    @property
+    def returning(self) -> list[Verdict]:
+        """What was said to have expired and is kept again, the oldest first."""
+        return [v for v in reversed(self.verdicts) if v.keep and v.candidate.leaving]
 
 
 def judged(candidates: Iterable[Candidate], now: datetime) -> Judgement:
@@ -68,7 +75,8 @@ def judged(candidates: Iterable[Candidate], now: datetime) -> Judgement:
     verified, since what was never read back must not push out what may be the only copy that can
     be read; what is held, read at this moment, younger than its policy's minimum age, or needed by
     a backup that stays. What is damaged, or needs something damaged, is not good: it fills no
-    place. To judge again what is left, at the same time, expires nothing more.
+    place. To judge again what is left, at the same time, expires nothing more; what is leaving
+    comes back when something changed: what outlived it was found damaged, say.
     """
     ordered = sorted(candidates, key=place)
     chains = Chains(ordered)

@@ -86,10 +86,11 @@ MAY_SAY: dict[str, set[str]] = {
     )
     | said("evt", "store: tested filling relieved")
     | {"dlq.storage-tests"}
-    | said("evt", "archive: requested replicated failed deleted verified corrupted expired")
+    | said("evt", "archive: requested replicated failed deletion_begun deleted")
+    | said("evt", "archive: verified corrupted expired")
     | {"$KV.schemas.store", "$KV.leases.storage.x1.x1", "$KV.scrubs.x1"},
-    "retention": said("evt", "backup: expired")
-    | said("evt", "archive: expired")
+    "retention": said("evt", "backup: expired undeleted")
+    | said("evt", "archive: expired undeleted")
     | {"dlq.retention"},
     "notifier": said("evt", "notification: sent failed")
     | said("evt", "channel: disabled")

@@ -3,11 +3,13 @@
 export const EVENT_TYPES = [
   'archive.corrupted',
   'archive.deleted',
+  'archive.deletion_begun',
   'archive.expired',
   'archive.failed',
   'archive.replicated',
   'archive.requested',
   'archive.rewrapped',
+  'archive.undeleted',
   'archive.verified',
   'audit.exported',
   'backup.attempted',

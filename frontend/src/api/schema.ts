@@ -2067,7 +2067,7 @@ export interface paths {
         post?: never;
         /**
          * DeleteStore
-         * @description Forget a store that holds no backup.
+         * @description Forget a store that holds no backup, and that nothing is to be put into.
          */
         delete: operations["delete_store"];
         options?: never;
@@ -2384,6 +2384,7 @@ export interface components {
         };
         /** Archive */
         Archive: {
+            delete_after?: string | null;
             first: boolean;
             locked_until?: string | null;
             problem?: components["schemas"]["Problem"] | null;

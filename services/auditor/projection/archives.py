@@ -9,11 +9,13 @@ from services.auditor.projection.change import Change, Projections, Row, new_row
 from shared.messages.facts import (
     ArchiveCorrupted,
     ArchiveDeleted,
+    ArchiveDeletionBegun,
     ArchiveExpired,
     ArchiveFailed,
     ArchiveReplicated,
     ArchiveRequested,
     ArchiveRewrapped,
+    ArchiveUndeleted,
     ArchiveVerified,
 )
 from shared.messages.facts.archives import ArchiveFact
@@ -75,7 +77,23 @@ def rewrapped(event: ArchiveRewrapped, seq: int) -> Iterator[Change]:
 
 
 def expired(event: ArchiveExpired, seq: int) -> Iterator[Change]:
-    yield from _when(event, frozenset({"stored"}), status="expired", version=seq)
+    yield from _when(
+        event,
+        frozenset({"stored"}),
+        status="expired",
+        delete_after=event.delete_after,
+        deletion_begun_at=None,
+        version=seq,
+    )
+
+
+def undeleted(event: ArchiveUndeleted, seq: int) -> Iterator[Change]:
+    values = {"status": "stored", "delete_after": None, "version": seq}
+    yield from _when(event, frozenset({"expired"}), **values)
+
+
+def deletion_begun(event: ArchiveDeletionBegun, seq: int) -> Iterator[Change]:
+    yield from _when(event, _STANDING, deletion_begun_at=event.at, version=seq)
 
 
 def deleted(event: ArchiveDeleted, seq: int) -> Iterator[Change]:
@@ -100,5 +118,7 @@ PROJECTIONS: Projections = {
     ArchiveCorrupted: corrupted,
     ArchiveRewrapped: rewrapped,
     ArchiveExpired: expired,
+    ArchiveUndeleted: undeleted,
+    ArchiveDeletionBegun: deletion_begun,
     ArchiveDeleted: deleted,
 }

@@ -25,6 +25,7 @@ from shared.messages.facts import (
     BackupCorrupted,
     BackupDeleted,
     BackupDeleteRequested,
+    BackupDeletionBegun,
     BackupExpired,
     BackupFailed,
     BackupGarbageDeleted,
@@ -277,10 +278,15 @@ def undeleted(event: BackupUndeleted, seq: int) -> Iterator[Change]:
             "status": _ended(old),
             "delete_requested_at": None,
             "delete_after": None,
+            "deletion_begun_at": None,
             "version": seq,
         }
 
     yield _on(event.backup_id, keep)
+
+
+def deletion_begun(event: BackupDeletionBegun, seq: int) -> Iterator[Change]:
+    yield _on(event.backup_id, update(deletion_begun_at=event.at, version=seq))
 
 
 def _ended(backup: Row) -> str:
@@ -369,6 +375,7 @@ PROJECTIONS: Projections = {
     BackupExpired: expired,
     BackupDeleteRequested: delete_requested,
     BackupUndeleted: undeleted,
+    BackupDeletionBegun: deletion_begun,
     BackupDeleted: deleted,
     BackupGarbageDeleted: garbage_deleted,
     BackupMoved: moved,

@@ -8,7 +8,6 @@ from services.auditor.projection.change import Change, Projections, remove
 from shared.messages.base import Message
 from shared.messages.facts import (
     AuditExported,
-    BackupDeletionBegun,
     BackupDownloaded,
     BackupDownloadFailed,
     BackupDownloadGranted,
@@ -73,7 +72,6 @@ AUDIT_ONLY: frozenset[type[Message]] = frozenset(
         BackupDownloaded,
         BackupDownloadFailed,
         AuditExported,
-        BackupDeletionBegun,
         KeyRotated,
         KeyRewrapped,
         KeyAdopted,

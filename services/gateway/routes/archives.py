@@ -42,7 +42,10 @@ class NewArchive(Input, frozen=True, kw_only=True):
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
-    """A backup in one store. `first`: the store that the dump was written to."""
+    """A backup in one store. `first`: the store that the dump was written to.
+
+    What expired, or is to be deleted, stands until `delete_after`, and can come back until then.
+    """
 
     store_id: str
     first: bool
@@ -53,6 +56,7 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     stored_at: datetime | None = None
     verified_at: datetime | None = None
     locked_until: datetime | None = None
+    delete_after: datetime | None = None
 
 
 class Archives(msgspec.Struct, frozen=True, kw_only=True):

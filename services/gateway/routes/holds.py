@@ -9,7 +9,7 @@ from uuid import UUID
 from litestar import Response, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 
 from services.gateway import configured
 from services.gateway.backup_facts import Facts, land_on
@@ -32,6 +32,8 @@ from shared.messages.facts import (
 )
 from shared.messages.values import Hold, HoldKind
 from shared.readmodel.tables import archives
+from shared.retention.deletion import is_begun
+from shared.retention.history import is_leaving
 from shared.retention.holds import holds_in, with_hold, without_hold
 
 Why = Annotated[str, Meta(min_length=1, max_length=500, description="Stays in the audit log")]
@@ -72,12 +74,14 @@ async def hold_backup(
     at = deps.clock()
     if data.until is not None and data.until <= at:
         raise InvalidFieldsError("the hold is over already", [InputFault("/until", "in the past")])
-    await _refuse_gone(deps, row)
+    stands = await _stands(deps, row)
     hold = Hold(kind=data.kind, reason=data.reason, until=data.until, actor=caller.actor, at=at)
 
     def decide(facts: Facts) -> BackupHeld:
         if any(isinstance(one, BackupDeleteRequested) for _, one in facts):
             raise NotHoldableError("somebody asked to delete the backup")
+        if not stands and is_begun(facts):
+            raise NotHoldableError("the deletion of the backup has begun")
         return BackupHeld(
             backup_id=backup_id,
             kind=hold.kind,
@@ -125,19 +129,24 @@ async def release_backup(
     return await configured.changed(deps, landed, BACKUP, backup_id)
 
 
-async def _refuse_gone(deps: Dependencies, row: Row[Any]) -> None:
-    """Raise unless the backup, or a copy of it in a further store, stands."""
+async def _stands(deps: Dependencies, row: Row[Any]) -> bool:
+    """Whether the backup stands, in its first store or a further one; False for one that expired
+    and whose objects may still be there. Raises for any other."""
     if row.status in {"requested", "running"}:
         # Nothing may be said of it beside its run: that is how the scheduler knows that it can
         # still end a run that no worker began.
         raise StillRunningError("the backup is not finished")
     if row.status == "completed":
-        return
+        return True
     standing = select(archives.c.id).where(
-        archives.c.backup_id == row.id, archives.c.status == "stored"
+        archives.c.backup_id == row.id,
+        or_(archives.c.status == "stored", is_leaving(archives)),
     )
-    if row.status == "deleting" or await deps.read_model.one(standing.limit(1)) is None:
+    if row.status != "deleting" and await deps.read_model.one(standing.limit(1)) is not None:
+        return True
+    if row.status != "expired":
         raise NotHoldableError(f"the backup is {row.status}")
+    return False
 
 
 ROUTES = [hold_backup, release_backup]

@@ -32,7 +32,7 @@ from shared.messages.base import consequence
 from shared.messages.facts import BackupRequested
 from shared.messages.settings import ScheduleSetting
 from shared.messages.settings.schedules import ScheduleTarget
-from shared.messages.values import Check, Problem
+from shared.messages.values import BackupType, Check, Method, Problem
 from shared.readmodel.tables import schedules
 from shared.timetable.conflicts import Conflict
 
@@ -256,6 +256,9 @@ def _asked(row: Row[Any], one: Reached, thing: UUID, caller: Caller) -> BackupRe
         store_id=first,
         run_pool=one.pool,
         codec=row.codec,
+        type_wanted=BackupType(row.type_wanted),
+        method=Method(row.method),
+        chain_limit=row.chain_limit,
         schedule_id=row.id,
         further_store_ids=further,
         actor=caller.actor,

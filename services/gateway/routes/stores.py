@@ -28,7 +28,7 @@ from shared.keys.plugins import without_secrets
 from shared.keys.sealed import Sealed
 from shared.messages.settings import StoreSetting
 from shared.messages.values import PluginConfig, Problem
-from shared.readmodel.tables import archives, backups, stores
+from shared.readmodel.tables import archives, backups, schedules, stores
 
 Tier = Literal["hot", "cold"]
 BytesPerSecond = Annotated[int, Meta(ge=1 << 16, le=1 << 40)]
@@ -181,12 +181,10 @@ async def replace_store(
 async def delete_store(
     store_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
 ) -> None:
-    """Forget a store that holds no backup."""
+    """Forget a store that holds no backup, and that nothing is to be put into."""
     row = await configured.current(deps, STORE, str(store_id), request)
     await _refuse_held(deps, row.id)
-    towards = select(stores.c.id).where(stores.c.move_to_store_id == row.id).limit(1)
-    if await deps.read_model.one(towards) is not None:
-        raise InUseError("another store moves what is old to it", fix="change that store first")
+    await _refuse_awaited(deps, row.id)
     await configured.remove(deps, STORE, row, caller)
 
 
@@ -209,6 +207,19 @@ async def _refuse_held(deps: Dependencies, store_id: str) -> None:
         raise InUseError(
             "the store still holds backups",
             fix="delete its backups first, or register the other place as another store",
+        )
+
+
+async def _refuse_awaited(deps: Dependencies, store_id: str) -> None:
+    towards = select(stores.c.id).where(stores.c.move_to_store_id == store_id)
+    if await deps.read_model.one(towards.limit(1)) is not None:
+        raise InUseError("another store moves what is old to it", fix="change that store first")
+    fed = select(schedules.c.name).where(schedules.c.targets.contains([{"store_id": store_id}]))
+    named = await deps.read_model.one(fed.order_by(schedules.c.name).limit(1))
+    if named is not None:
+        raise InUseError(
+            f"the schedule {named.name!r} puts its backups into it",
+            fix="give that schedule another store first",
         )
 
 

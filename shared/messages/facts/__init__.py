@@ -20,11 +20,13 @@ from shared.messages.facts.accounts import (
 from shared.messages.facts.archives import (
     ArchiveCorrupted,
     ArchiveDeleted,
+    ArchiveDeletionBegun,
     ArchiveExpired,
     ArchiveFailed,
     ArchiveReplicated,
     ArchiveRequested,
     ArchiveRewrapped,
+    ArchiveUndeleted,
     ArchiveVerified,
 )
 from shared.messages.facts.backups import (
@@ -153,6 +155,8 @@ AnyFact: TypeAlias = (
     | ArchiveVerified
     | ArchiveCorrupted
     | ArchiveExpired
+    | ArchiveUndeleted
+    | ArchiveDeletionBegun
     | ArchiveDeleted
     | RestoreRequested
     | RestoreAttempted

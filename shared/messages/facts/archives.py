@@ -70,9 +70,21 @@ class ArchiveCorrupted(ArchiveFact, frozen=True, kw_only=True):
 
 
 class ArchiveExpired(ArchiveFact, frozen=True, kw_only=True):
-    """A policy keeps the backup no longer in this store."""
+    """A policy keeps the backup no longer in this store; until `delete_after` that can be taken
+    back. Without that time it is not the policy's doing (the backup moved, say), and goes."""
 
     reason: str
+    delete_after: datetime | None = None
+
+
+class ArchiveUndeleted(ArchiveFact, frozen=True, kw_only=True):
+    """The copy is kept again, before its deletion had begun."""
+
+    reason: str = ""
+
+
+class ArchiveDeletionBegun(ArchiveFact, frozen=True, kw_only=True):
+    """From now on objects of the copy may be gone."""
 
 
 class ArchiveDeleted(ArchiveFact, frozen=True, kw_only=True):

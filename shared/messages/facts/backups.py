@@ -198,7 +198,8 @@ class BackupDeleteRequested(BackupFact, frozen=True, kw_only=True):
 
 
 class BackupUndeleted(BackupFact, frozen=True, kw_only=True):
-    """Somebody took the deletion back before it had begun: the backup is kept as before."""
+    """Before its deletion had begun, somebody took it back, or the policies keep the backup again:
+    it is kept as before."""
 
     reason: str = ""
 

@@ -90,6 +90,8 @@ backups = Table(
     Column("delete_requested_at", when),
     # Until then the deletion, or the expiry, can be taken back.
     Column("delete_after", when),
+    # Since then objects may be gone.
+    Column("deletion_begun_at", when),
     # Until then the store itself lets nobody delete it.
     Column("locked_until", when),
     # The platform's key that its newest envelope is sealed to; NULL where nobody said.
@@ -153,6 +155,9 @@ archives = Table(
     Column("verified_at", when),
     Column("locked_until", when),
     Column("key_id", Text),
+    # Until then its expiry can be taken back; NULL where nobody may, since it moved, say.
+    Column("delete_after", when),
+    Column("deletion_begun_at", when),
     Column("version", BigInteger, nullable=False),
     Index("archives_by_backup", "backup_id"),
     Index("archives_by_store", "store_id", "status"),

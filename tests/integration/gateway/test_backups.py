@@ -13,6 +13,9 @@ import pytest
 
 from shared.bus.base import EVENTS
 from shared.messages.facts import (
+    ArchiveExpired,
+    ArchiveReplicated,
+    ArchiveRequested,
     BackupAttempted,
     BackupCompleted,
     BackupCorrupted,
@@ -22,6 +25,7 @@ from shared.messages.facts import (
     ServerDiscovered,
     ServerTested,
 )
+from shared.messages.facts.archives import archive_id
 from shared.messages.output import OutputLine
 from shared.messages.values import ArchiveFacts, BackupType, FoundDatabase, Problem, Role
 from tests.integration.gateway.platform import Gateway, Platform
@@ -254,14 +258,15 @@ async def test_what_a_policy_let_expire_comes_back_only_under_a_hold(
     await completed(gateway, backup["id"])
     until = datetime.now(UTC) + timedelta(days=1)
     fact = BackupExpired(backup_id=UUID(backup["id"]), reason="a policy", delete_after=until)
-    await platform.bus.append(fact)
+    await projected(gateway, fact)
 
     free = await gateway.call("POST", f"{path}/undelete")
-    await gateway.call("POST", f"{path}/hold", {"reason": "still needed"})
+    hold = await gateway.call("POST", f"{path}/hold", {"reason": "still needed"})
     held = await gateway.call("POST", f"{path}/undelete")
     shown = (await gateway.call("GET", path)).json()
 
     assert free.json()["code"] == "backup.expires_again"
+    assert hold.status_code == 200
     assert held.status_code == 202
     assert (shown["status"], shown["delete_after"]) == ("completed", None)
 
@@ -397,6 +402,32 @@ async def test_what_others_build_on_is_not_deleted_and_a_chain_goes_from_its_end
     assert (last.status_code, first.status_code) == (202, 202)
     assert orphaned.json()["code"] == "backup.parent_gone"
     assert [answer.status_code for answer in kept] == [202, 202]
+
+
+async def test_a_full_stays_while_an_increment_lives_on_in_a_further_store(
+    gateway: Gateway, wish: dict[str, Any]
+) -> None:
+    full = (await gateway.call("POST", "/backups", wish)).json()["id"]
+    await completed(gateway, full)
+    wanted = {**wish, "type": "incremental"}
+    increment = (await gateway.call("POST", "/backups", wanted)).json()["id"]
+    await completed(gateway, increment, parent=full)
+    copy: dict[str, Any] = {
+        "archive_id": archive_id(UUID(increment), "far"),
+        "backup_id": UUID(increment),
+        "store_id": "far",
+    }
+    await projected(gateway, ArchiveRequested(**copy))
+    stored = ArchiveReplicated(**copy, prefix="x", stored_bytes=1, seconds=0.1)
+    await projected(gateway, stored)
+    await projected(gateway, BackupExpired(backup_id=UUID(increment), reason="a policy"))
+
+    needed = await gateway.call("DELETE", f"/backups/{full}")
+    await projected(gateway, ArchiveExpired(**copy, reason="a policy"))
+    free = await gateway.call("DELETE", f"/backups/{full}")
+
+    assert (needed.status_code, needed.json()["code"]) == (409, "backup.needed")
+    assert free.status_code == 202
 
 
 async def test_a_backup_whose_full_was_found_corrupt_is_shown_as_broken(

@@ -10,7 +10,7 @@ import pytest
 
 from shared.bus.base import EVENTS
 from shared.messages.facts import BackupRequested, ServerDiscovered
-from shared.messages.values import DatabaseRef, FoundDatabase, Grant, Role
+from shared.messages.values import BackupType, DatabaseRef, FoundDatabase, Grant, Role
 from tests.integration.gateway.platform import SERVER, Gateway, Platform
 from tests.integration.gateway.test_accounts import sign_in_as
 from tests.support.waiting import eventually
@@ -272,3 +272,33 @@ async def test_running_a_schedule_asks_for_each_database_once_per_key(
     assert sorted(str(one.database.id) for one in asked) == sorted(site.ids)
     assert {one.schedule_id for one in asked} == {made["id"]}
     assert {one.slot for one in asked} == {None}
+
+
+async def test_running_a_schedule_backs_up_as_it_would_at_its_slots(
+    platform: Platform, site: Site
+) -> None:
+    made = await site.gateway.add(
+        "/schedules", site.body(type="incremental", chain_limit=5, codec="lz4")
+    )
+
+    await site.gateway.call("POST", f"/schedules/{made['id']}/run")
+
+    asked = {(one.type_wanted, one.chain_limit, one.codec) for one in requests(platform)}
+    assert asked == {(BackupType.INCREMENTAL, 5, "lz4")}
+
+
+async def test_a_store_that_a_schedule_puts_backups_into_is_not_deleted(
+    site: Site, tmp_path: Path
+) -> None:
+    further = await site.gateway.add_store(tmp_path / "further")
+    targets = [{"store_id": site.store_id}, {"store_id": further["id"]}]
+    made = await site.gateway.add("/schedules", site.body(targets=targets))
+    where, version = f"/stores/{further['id']}", f'"{further["version"]}"'
+
+    refused = await site.gateway.call("DELETE", where, if_match=version)
+    await site.gateway.call("DELETE", f"/schedules/{made['id']}", if_match=f'"{made["version"]}"')
+    gone = await site.gateway.call("DELETE", where, if_match=version)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "in_use")
+    assert "nightly" in refused.text
+    assert gone.status_code == 204

@@ -9,21 +9,28 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from services.auditor.writer import connected
 from services.retention.history import ReadModelHistory
 from services.retention.service import Retention
 from shared.bus.base import EVENTS
 from shared.messages.base import now
 from shared.messages.facts import (
+    ArchiveCorrupted,
     ArchiveExpired,
     ArchiveReplicated,
     ArchiveRequested,
+    ArchiveUndeleted,
     BackupCorrupted,
     BackupDeleted,
+    BackupDeleteRequested,
+    BackupDeletionBegun,
     BackupExpired,
     BackupHeld,
     BackupReleased,
     BackupRequested,
+    BackupUndeleted,
     BackupVerified,
     RestoreCompleted,
     RestoreRequested,
@@ -53,7 +60,8 @@ DATABASE = DatabaseRef(server_id=UUID(int=2), endpoint="main", name="shop")
 async def retaining(platform: World, *, audited: bool = True) -> AsyncIterator[None]:
     """A retention service over a connection of its own; a notary signs what it waits for."""
     async with platform.own_bus("retention") as bus:
-        service = Retention(bus, ReadModelHistory(platform.model))
+        window = timedelta(hours=1)
+        service = Retention(bus, ReadModelHistory(platform.model), undo_window=window)
         async with running(service.listen()):
             if not audited:
                 yield
@@ -302,6 +310,75 @@ async def test_a_held_backup_expires_nowhere_before_it_is_released(platform: Wor
         (gone,) = await platform.heard(ArchiveExpired)
 
     assert gone.archive_id == copy
+
+
+async def test_what_expired_comes_back_when_what_outlived_it_is_found_damaged(
+    platform: World,
+) -> None:
+    old, new = await backup_of(platform), await backup_of(platform)
+    copies = [await copy_of(platform, one) for one in (old, new)]
+    await keep(platform, 1)
+
+    async with retaining(platform):
+        await platform.heard(BackupExpired)
+        (left,) = await platform.heard(ArchiveExpired)
+        for fact in damaged(new, copies[1]):
+            await platform.bus.append(fact)
+        (back,) = await platform.heard(BackupUndeleted)
+        (copy_back,) = await platform.heard(ArchiveUndeleted)
+        await settled(platform)
+
+    assert left.delete_after is not None
+    assert (back.backup_id, copy_back.archive_id) == (old.id, copies[0])
+    assert "last good" in back.reason
+    assert await expired(platform) == [old.id]
+
+
+@pytest.mark.parametrize("how", ["a hold", "a longer policy", "its successor is deleted"])
+async def test_what_expired_comes_back_by_itself_with(platform: World, how: str) -> None:
+    old, new = await backup_of(platform), await backup_of(platform)
+    await keep(platform, 1)
+
+    async with retaining(platform):
+        await platform.heard(BackupExpired)
+        if how == "a hold":
+            await old.held()
+        elif how == "a longer policy":
+            await keep(platform, 2)
+        else:
+            await platform.bus.append(BackupDeleteRequested(backup_id=new.id))
+        (back,) = await platform.heard(BackupUndeleted)
+
+    assert back.backup_id == old.id
+
+
+async def test_what_somebody_deleted_or_whose_deletion_began_does_not_come_back(
+    platform: World,
+) -> None:
+    old, older, newest = [await backup_of(platform) for _ in range(3)]
+    await keep(platform, 1)
+
+    async with retaining(platform):
+        await platform.heard(BackupExpired, 2)
+        await platform.bus.append(BackupDeleteRequested(backup_id=old.id))
+        await platform.bus.append(BackupDeletionBegun(backup_id=older.id))
+        for fact in damaged(newest):
+            await platform.bus.append(fact)
+        await settled(platform)
+
+    assert await platform.all_of(BackupUndeleted) == []
+
+
+def damaged(backup: Said, copy: UUID | None = None) -> list[BackupCorrupted | ArchiveCorrupted]:
+    """The backup reads badly, and so does its copy in the further store."""
+    problem = Problem(code="archive.truncated", cause="an object is missing")
+    found: list[BackupCorrupted | ArchiveCorrupted] = [
+        BackupCorrupted(backup_id=backup.id, problem=problem)
+    ]
+    if copy is not None:
+        about: dict[str, Any] = {"archive_id": copy, "backup_id": backup.id, "store_id": "s2"}
+        found.append(ArchiveCorrupted(**about, problem=problem))
+    return found
 
 
 async def test_what_only_time_keeps_expires_when_its_time_is_over_without_an_event(

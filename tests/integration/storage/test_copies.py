@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.bus import Expect
+from shared.messages.base import now
 from shared.messages.facts import (
     ArchiveDeleted,
+    ArchiveDeletionBegun,
     ArchiveExpired,
     ArchiveFailed,
     ArchiveReplicated,
     ArchiveRequested,
+    ArchiveUndeleted,
     BackupDeleted,
     BackupGarbageDeleted,
     BackupVerified,
@@ -131,6 +136,28 @@ async def test_an_expired_copy_goes_and_the_backup_stays(
     assert gone.freed_bytes > 0
     assert await contents(far) == {}
     assert len(await contents(near)) > 3
+
+
+async def test_an_expired_copy_waits_for_its_undo_window_and_may_come_back(
+    platform: World, stores: tuple[Local, Local]
+) -> None:
+    near, far = stores
+    async with storing(platform):
+        backup, _ = await completed(platform, near, further=["far"])
+        await platform.heard(ArchiveReplicated)
+        about = archive_id(backup.id, "far")
+        copy: dict[str, Any] = {"archive_id": about, "backup_id": backup.id, "store_id": "far"}
+        later = now() + timedelta(hours=1)
+        await platform.bus.append(ArchiveExpired(**copy, reason="policy", delete_after=later))
+        other, _ = await completed(platform, near, further=["far"])
+        await platform.heard(ArchiveReplicated, 2)
+        assert await platform.all_of(ArchiveDeletionBegun) == []
+        await platform.bus.append(ArchiveUndeleted(**copy))
+        await platform.bus.append(ArchiveExpired(**copy, reason="moved"))
+        await platform.heard(ArchiveDeleted)
+
+    assert len(await platform.all_of(ArchiveDeletionBegun)) == 1
+    assert {name.split("/")[0] for name in await contents(far)} == {str(other.id)}
 
 
 async def test_a_copy_outlives_the_expiry_of_its_backup_and_is_no_stranger_to_its_store(

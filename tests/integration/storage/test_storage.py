@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,7 +38,7 @@ from shared.messages.facts import (
     RestoreFailed,
     RestoreRequested,
 )
-from shared.messages.settings import StoreSetting
+from shared.messages.settings import DatabaseSetting, PolicySetting, StoreSetting
 from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
 from shared.plugins import schemas_of
 from shared.stores import AnyStore, Store
@@ -255,10 +255,11 @@ async def test_nothing_is_deleted_while_that_can_be_taken_back(
 ) -> None:
     kept, _ = await complete(platform, store)
     gone, _ = await complete(platform, store)
+    newest, _ = await complete(platform, store)
+    await keep_one(platform)
     soon = now() + timedelta(seconds=2)
     for backup, after in ((kept, soon + timedelta(hours=1)), (gone, soon)):
-        fact = BackupExpired(backup_id=backup.id, reason="policy", delete_after=after)
-        await platform.bus.append(fact)
+        await platform.bus.append(left(backup, after))
 
     async with storing(platform):
         (deleted,) = await platform.heard(BackupDeleted)
@@ -268,7 +269,41 @@ async def test_nothing_is_deleted_while_that_can_be_taken_back(
     [begun] = await platform.all_of(BackupDeletionBegun)
     assert deleted.backup_id == begun.backup_id == gone.id
     assert begun.at >= soon
-    assert {name.split("/")[0] for name in await names(store)} == {str(kept.id)}
+    standing = {name.split("/")[0] for name in await names(store)}
+    assert standing == {str(kept.id), str(newest.id)}
+
+
+async def test_what_expired_stays_when_what_outlived_it_is_found_damaged(
+    platform: World, store: AnyStore
+) -> None:
+    old, gone, newest = [(await complete(platform, store))[0] for _ in range(3)]
+    async with storing(platform):
+        await platform.heard(BackupVerified, 3)
+    await keep_one(platform)
+    problem = Problem(code="archive.changed", cause="an object changed")
+    await platform.bus.append(BackupCorrupted(backup_id=newest.id, problem=problem))
+    await platform.bus.append(left(old, now()))
+    await gone.expired()
+
+    async with storing(platform):
+        (deleted,) = await platform.heard(BackupDeleted)
+        await asyncio.sleep(0.5)
+
+    assert deleted.backup_id == gone.id
+    standing = {name.split("/")[0] for name in await names(store)}
+    assert standing == {str(old.id), str(newest.id)}
+
+
+async def keep_one(platform: World) -> None:
+    """The policy of the database keeps one backup."""
+    await platform.bus.append(PolicySetting(key="p1", name="short", keep_last=1))
+    database = DatabaseRef(server_id=Said.SERVER, endpoint="main", name="shop")
+    await platform.bus.append(DatabaseSetting(key=str(database.id), policy_id="p1"))
+
+
+def left(backup: Said, until: datetime) -> BackupExpired:
+    """The policy lets the backup expire; until then that can be taken back."""
+    return BackupExpired(backup_id=backup.id, reason="policy", delete_after=until)
 
 
 async def test_a_late_writer_is_found_by_the_second_look(platform: World, store: AnyStore) -> None:

@@ -7,8 +7,16 @@ from uuid import uuid4
 
 import pytest
 
-from shared.messages.base import Fact
-from shared.messages.facts import AnyFact, ServerHealthChanged, ServerTested
+from shared.messages.base import Fact, now
+from shared.messages.facts import (
+    AnyFact,
+    ObjectiveEndangered,
+    ObjectiveMet,
+    ObjectiveMissed,
+    ScheduleWarned,
+    ServerHealthChanged,
+    ServerTested,
+)
 from shared.messages.values import Health, Problem, Severity
 from shared.messages.wire import decode
 from shared.notices.severity import at_least, severity_of
@@ -44,3 +52,20 @@ def test_health_and_tests_are_as_severe_as_their_result() -> None:
         Severity.ERROR,
     ]
     assert [severity_of(one) for one in tests] == [Severity.INFO, Severity.WARNING]
+
+
+def test_what_a_schedule_or_an_objective_says_is_as_severe_as_it_is() -> None:
+    about = {"database_id": uuid4(), "server_id": uuid4(), "objective_id": "o", "rpo_s": 60}
+    problem = Problem(code="c", cause="d")
+    warned, fine = (
+        ScheduleWarned(schedule_id="s", slot=now(), problem=one) for one in (problem, None)
+    )
+    said = [ObjectiveMet(**about), ObjectiveEndangered(**about), ObjectiveMissed(**about)]
+
+    assert [severity_of(one) for one in (*said, fine, warned)] == [
+        Severity.INFO,
+        Severity.WARNING,
+        Severity.ERROR,
+        Severity.INFO,
+        Severity.WARNING,
+    ]

@@ -13,8 +13,11 @@ from services.notifier.troubles import Answer, Topic, Trouble, answer, topic_of
 from shared.messages.facts import (
     BackupCompleted,
     BackupFailed,
+    ObjectiveMet,
+    ObjectiveMissed,
     RestoreCompleted,
     RestoreFailed,
+    ScheduleWarned,
     ServerHealthChanged,
     ServiceCameBack,
     ServiceWentDown,
@@ -112,7 +115,12 @@ def test_servers_and_services_recover_too() -> None:
     better = ServerHealthChanged(server_id=server_id, health=Health.HEALTHY, was=Health.UNREACHABLE)
     down, up = ServiceWentDown(service="storage"), ServiceCameBack(service="storage")
 
-    for bad, good in ((worse, better), (down, up)):
+    about = {"database_id": uuid4(), "server_id": server_id, "objective_id": "o", "rpo_s": 60}
+    late, met = ObjectiveMissed(**about), ObjectiveMet(**about)
+    slot = {"schedule_id": "s", "slot": START}
+    warned = ScheduleWarned(**slot, problem=Problem(code="c", cause="d"))
+
+    for bad, good in ((worse, better), (down, up), (late, met), (warned, ScheduleWarned(**slot))):
         one, two = topic_of(bad, NOTHING), topic_of(good, NOTHING)
         assert one is not None
         assert two is not None

@@ -206,12 +206,13 @@ async def names(store: Store, prefix: str = "") -> set[str]:
 class Folded:
     """The catalogue as the facts on a memory bus say it; always up to date.
 
-    `checkpoint`: the last audited event; None follows the log.
+    `checkpoint`: the last audited event; None follows the log. `kept`: what policies keep again.
     """
 
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
         self.checkpoint: int | None = None
+        self.kept: set[UUID] = set()
 
     async def position(self) -> int:
         return (await self._bus.state(EVENTS)).last_seq
@@ -257,6 +258,9 @@ class Folded:
 
     async def unwanted(self, store_id: str) -> list[UUID]:
         return [one for one in self._ids(store_id) if self._status(one) in {"expired", "deleting"}]
+
+    async def kept_again(self, backup_ids: Collection[UUID]) -> set[UUID]:
+        return self.kept
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         return [one for backup_id in self._ids(store_id) for one in self._attempts(backup_id)]

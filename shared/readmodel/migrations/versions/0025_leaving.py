@@ -1,0 +1,18 @@
+"""What expired can come back until its deletion has begun, copies too."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0025"
+down_revision = "0024"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    when = sa.DateTime(timezone=True)
+    op.add_column("backups", sa.Column("deletion_begun_at", when))
+    op.add_column("archives", sa.Column("delete_after", when))
+    op.add_column("archives", sa.Column("deletion_begun_at", when))
