@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import islice, pairwise, takewhile
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -24,7 +26,10 @@ from services.gateway.rights import Right
 from services.gateway.scope import everywhere, visible
 from shared.readmodel.tables import blackouts, databases, retention_policies, server_groups, stores
 from shared.timetable.cron import parsed
-from shared.timetable.slots import zone_of
+from shared.timetable.slots import slots, zone_of
+
+LOOKED_AT, AHEAD = 100, timedelta(days=400)
+"""So many slots, and no further, are looked at for the least time between two."""
 
 CronText = Annotated[
     str, Meta(min_length=9, max_length=200, description="Five fields, as `30 2 * * *`")
@@ -102,7 +107,7 @@ async def refuse_unusable(deps: Dependencies, caller: Caller, data: NewSchedule)
     everywhere chooses by them.
     """
     refuse_bad_times(data.cron, data.time_zone, data.test_restore)
-    faults = _bad_checks(data.checks)
+    faults = [*_bad_checks(data.checks), *_spread_too_far(data, deps.clock())]
     if not (data.database_ids or data.group_ids or data.tags):
         faults.append(InputFault("/database_ids", "name a database, a group or a tag"))
     if (data.group_ids or data.tags) and not everywhere(caller, Right.SCHEDULES_WRITE):
@@ -135,6 +140,18 @@ def _bad_checks(checks: list[CheckInput]) -> list[InputFault]:
     if len({one.name for one in checks}) < len(checks):
         faults.append(InputFault("/checks", "each name only once"))
     return faults
+
+
+def _spread_too_far(data: NewSchedule, now: datetime) -> list[InputFault]:
+    """Two slots of one database must not change places."""
+    if not data.jitter_s:
+        return []
+    coming = islice(slots(parsed(data.cron), zone_of(data.time_zone), now), LOOKED_AT)
+    near = list(takewhile(lambda slot: slot < now + AHEAD, coming))
+    least = min((two - one for one, two in pairwise(near)), default=AHEAD).total_seconds()
+    if data.jitter_s < least:
+        return []
+    return [InputFault("/jitter_s", f"has to be shorter than the {least:.0f} s between two slots")]
 
 
 async def _unknown(deps: Dependencies, table: Table, ids: list[str]) -> bool:

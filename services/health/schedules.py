@@ -8,10 +8,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Row, func, select, true
+from sqlalchemy import Row, Text, cast, func, select, true
 
 from services.health.probes import ACTOR
-from services.health.slots import Kept, unkept
+from services.health.slots import Kept, is_kept_again, unkept
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.errors import UnavailableError
 from shared.messages.base import now
@@ -27,6 +27,8 @@ LOOK_EVERY_S = 60.0
 SUBJECT = "evt.schedule.*.core."
 NOTHING_TO_DO = "schedule.no_database"
 """What the scheduler says of a schedule that no database matches."""
+DATABASE_GONE = "schedule.database_gone"
+"""What it says of one that names a database that is not there any more."""
 
 
 class Calendar(Protocol):
@@ -50,9 +52,16 @@ class ReadModelCalendar:
             .correlate(schedules)
             .lateral("newest")
         )
+        requested = (
+            select(func.array_agg(cast(backups.c.database_id, Text)).label("ids"))
+            .where(backups.c.schedule_id == schedules.c.id, backups.c.slot == newest.c.last)
+            .correlate(schedules, newest)
+            .lateral("requested")
+        )
         query = (
-            select(schedules, newest.c.last)
+            select(schedules, newest.c.last, requested.c.ids)
             .join_from(schedules, newest, true())
+            .join(requested, true())
             .where(schedules.c.paused.is_(False))
         )
         found = []
@@ -71,7 +80,7 @@ class ScheduleWatch:
         self, bus: Bus, calendar: Calendar, *, clock: Callable[[], datetime] = now
     ) -> None:
         self._bus, self._calendar, self._clock = bus, calendar, clock
-        self._missed: dict[str, tuple[int, bool]] = {}
+        self._missed: dict[str, tuple[int, datetime | None]] = {}
 
     async def watch(self) -> None:
         """For ever, while we are the active one."""
@@ -87,9 +96,9 @@ class ScheduleWatch:
         for delivery in await self._bus.last_of(f"{SUBJECT}*"):  # in the order of the log
             message = delivery.message
             key = str(getattr(message, "schedule_id", ""))
-            _, missed = self._missed.get(key, (0, False))
+            _, missed = self._missed.get(key, (0, None))
             if isinstance(message, ScheduleMissed | ScheduleCaughtUp):
-                missed = isinstance(message, ScheduleMissed)
+                missed = _missed(message)
             self._missed[key] = delivery.seq, missed
 
     async def look(self) -> None:
@@ -97,11 +106,11 @@ class ScheduleWatch:
         kept, at = await self._calendar.kept(), self._clock()
         late = await asyncio.to_thread(_late, kept, at)
         for one in kept:
-            seq, missed = self._missed.get(one.key, (0, False))
+            seq, missed = self._missed.get(one.key, (0, None))
             slot = late.get(one.key)
-            if slot is not None and not missed:
+            if slot is not None and missed is None:
                 await self._say(ScheduleMissed(actor=ACTOR, schedule_id=one.key, slot=slot), seq)
-            elif slot is None and missed:
+            elif slot is None and missed is not None and is_kept_again(one, missed):
                 await self._say(ScheduleCaughtUp(actor=ACTOR, schedule_id=one.key), seq)
 
     async def _say(self, fact: ScheduleMissed | ScheduleCaughtUp, seq: int) -> None:
@@ -111,7 +120,11 @@ class ScheduleWatch:
         except WrongSequenceError:  # somebody spoke of it: the next look goes on from that
             await self.begin()
             return
-        self._missed[fact.schedule_id] = appended.seq, isinstance(fact, ScheduleMissed)
+        self._missed[fact.schedule_id] = appended.seq, _missed(fact)
+
+
+def _missed(fact: ScheduleMissed | ScheduleCaughtUp) -> datetime | None:
+    return fact.slot if isinstance(fact, ScheduleMissed) else None
 
 
 def _late(kept: Iterable[Kept], at: datetime) -> dict[str, datetime]:
@@ -130,7 +143,15 @@ def _kept(row: Row[Any], windows: dict[str, Row[Any]]) -> Kept:
         blackouts=[_blackout(one) for one in named if one.enabled],
         since=row.updated_at,
         last=row.last,
+        whole=_is_whole(row),
     )
+
+
+def _is_whole(row: Row[Any]) -> bool:
+    """Whether the last slot was requested of every database that is named, as far as those are
+    there: the scheduler has said it when one is gone."""
+    gone = row.problem is not None and row.problem["code"] == DATABASE_GONE
+    return gone or {*row.database_ids} <= {*(row.ids or ())}
 
 
 def _blackout(row: Row[Any]) -> Blackout:

@@ -16,7 +16,7 @@ from shared.messages.settings import BlackoutSetting, ScheduleSetting
 from shared.messages.values import DatabaseRef, Problem
 from shared.timetable.blackouts import Blackout, closed_by, free_from
 from shared.timetable.cron import Cron, parsed
-from shared.timetable.missed import GRACE, Missed, still_due
+from shared.timetable.missed import Missed, is_late, lateness, still_due
 from shared.timetable.slots import between, following, starts_at, zone_of
 
 MOMENT = timedelta(microseconds=1)
@@ -60,6 +60,7 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, kw_only=True):
     """One schedule: its slots after `since` are still to be considered.
 
+    Of slots before `begun`, when it got its present form, only what starts later is its business.
     `done` are the databases whose backups of the slot `last` were requested before this began.
     """
 
@@ -69,6 +70,7 @@ class Plan(msgspec.Struct, kw_only=True):
     missed: Missed
     named: frozenset[UUID]
     since: datetime
+    begun: datetime
     last: datetime | None = None
     done: frozenset[UUID] = frozenset()
     generation: int = 0
@@ -98,16 +100,19 @@ class Timetable:
         last: datetime | None = None,
         done: Iterable[UUID] = (),
     ) -> None:
-        """Take a schedule in its new state; what of the old one has not started is dropped.
+        """Take a schedule in its new state. What passed before and still waits, for its jitter or
+        the end of a blackout, is done in the new way; a pause drops it.
 
         Raises ValueError where the setting cannot be followed.
         """
+        before, waiting = self._plans.get(setting.key), self._waiting(setting.key)
         self.remove_schedule(setting.key)
         if setting.paused:
             return
         if not setting.targets:
             raise ValueError("the schedule has no store")
-        begin = since if last is None or last < since else last - MOMENT
+        jitter = timedelta(seconds=setting.jitter_s)
+        begin = since if last is None or last + jitter < since else last - MOMENT
         plan = Plan(
             setting=setting,
             cron=parsed(setting.cron),
@@ -115,12 +120,17 @@ class Timetable:
             missed=Missed(setting.missed),
             named=frozenset(UUID(one) for one in setting.database_ids),
             since=begin,
+            begun=since,
             last=last,
             done=frozenset(done),
             generation=next(self._numbers),
         )
+        if before is not None and _same_times(before.setting, setting):
+            plan.since, plan.begun = before.since, before.begun
+            plan.last, plan.done = before.last, before.done
         self._plans[setting.key] = plan
         self._await_next(plan)
+        self._take_over(plan, waiting)
 
     def remove_schedule(self, key: str) -> None:
         self._plans.pop(key, None)
@@ -203,7 +213,11 @@ class Timetable:
         for *_, start in self._starts:
             waiting[start.schedule.key].add(start.slot)
         due = {key: self._still_due(key, slots, now) for key, slots in waiting.items()}
-        self._starts = [one for one in self._starts if one[3].slot in due[one[3].schedule.key]]
+        self._starts = [
+            (at, number, generation, start)
+            for at, number, generation, start in self._starts
+            if start.slot in due[start.schedule.key] and not _is_too_late(start, at, now)
+        ]
         heapq.heapify(self._starts)
 
     def _still_due(self, key: str, waiting: set[datetime], now: datetime) -> set[datetime]:
@@ -211,9 +225,11 @@ class Timetable:
         if plan is None:
             return set()
         within_s = plan.setting.missed_within_s
-        oldest = max(plan.since, now - max(GRACE, timedelta(seconds=within_s)) - MOMENT)
+        jitter_s = plan.setting.jitter_s
+        spread = timedelta(seconds=jitter_s)
+        oldest = max(plan.since, now - lateness(plan.missed, within_s) - spread - MOMENT)
         passed = waiting | set(between(plan.cron, plan.zone, oldest, now))
-        return {*still_due(sorted(passed), now, plan.missed, within_s)}
+        return {*still_due(sorted(passed), now, plan.missed, within_s, jitter_s)}
 
     def _matching(self, plan: Plan) -> list[tuple[DatabaseRef, str]]:
         """The databases of a schedule that can be reached, each once, with their pools."""
@@ -237,28 +253,52 @@ class Timetable:
         if (free := free_from(now, windows)) > now:
             heapq.heappush(self._slots, (free, plan.generation, setting.key))
             return []
-        oldest = now - max(GRACE, timedelta(seconds=setting.missed_within_s))
+        spread = timedelta(seconds=setting.jitter_s)
+        oldest = now - lateness(plan.missed, setting.missed_within_s) - spread
         passed = between(plan.cron, plan.zone, max(plan.since, oldest - MOMENT), now)
         if plan.missed is Missed.SKIP:
             passed = [slot for slot in passed if not closed_by(slot, windows)]
         plan.since = now
         self._await_next(plan)
-        due = still_due(passed, now, plan.missed, setting.missed_within_s)
+        due = still_due(passed, now, plan.missed, setting.missed_within_s, setting.jitter_s)
         if not due:
             return []
         matching = self._matching(plan)
         for slot in due:
-            self._give(plan, slot, matching)
+            self._give(plan, slot, matching, now)
         return self._judged(plan, due[-1], matching)
 
-    def _give(self, plan: Plan, slot: datetime, matching: list[tuple[DatabaseRef, str]]) -> None:
-        done = plan.done if slot == plan.last else frozenset()
+    def _give(
+        self, plan: Plan, slot: datetime, matching: list[tuple[DatabaseRef, str]], now: datetime
+    ) -> None:
+        setting, done = plan.setting, plan.done if slot == plan.last else frozenset()
         for database, pool in matching:
-            if database.id in done:
-                continue
-            start = Start(schedule=plan.setting, slot=slot, database=database, pool=pool)
-            at = starts_at(slot, plan.setting.jitter_s, plan.setting.key, database.id)
-            heapq.heappush(self._starts, (at, next(self._numbers), plan.generation, start))
+            at = starts_at(slot, setting.jitter_s, setting.key, database.id)
+            late = is_late(at, now, plan.missed, setting.missed_within_s)
+            passed = slot <= plan.begun and at <= plan.begun
+            if database.id not in done and not late and not passed:
+                self._push(at, plan, slot, database, pool)
+
+    def _push(
+        self, at: datetime, plan: Plan, slot: datetime, database: DatabaseRef, pool: str
+    ) -> None:
+        start = Start(schedule=plan.setting, slot=slot, database=database, pool=pool)
+        heapq.heappush(self._starts, (at, next(self._numbers), plan.generation, start))
+
+    def _waiting(self, key: str) -> list[tuple[datetime, Start]]:
+        """What of a schedule passed its slot and waits to start."""
+        return [
+            (at, start)
+            for at, _, generation, start in self._starts
+            if start.schedule.key == key and self._is_current(key, generation)
+        ]
+
+    def _take_over(self, plan: Plan, waiting: list[tuple[datetime, Start]]) -> None:
+        """Let what waited start as the schedule now says, where it still reaches the database."""
+        pools = {database.id: pool for database, pool in self._matching(plan) if waiting}
+        for at, start in waiting:
+            if (pool := pools.get(start.database.id)) is not None:
+                self._push(at, plan, start.slot, start.database, pool)
 
     def _judged(
         self, plan: Plan, slot: datetime, matching: list[tuple[DatabaseRef, str]]
@@ -292,3 +332,12 @@ class Timetable:
             self._starts[0][3].schedule.key, self._starts[0][2]
         ):
             heapq.heappop(self._starts)
+
+
+def _same_times(one: ScheduleSetting, other: ScheduleSetting) -> bool:
+    return (one.cron, one.time_zone) == (other.cron, other.time_zone)
+
+
+def _is_too_late(start: Start, at: datetime, now: datetime) -> bool:
+    setting = start.schedule
+    return is_late(at, now, Missed(setting.missed), setting.missed_within_s)

@@ -1635,7 +1635,8 @@ export interface paths {
         get: operations["get_schedule"];
         /**
          * ReplaceSchedule
-         * @description Replace a schedule: it begins anew, slots that passed before are not made up for.
+         * @description Replace a schedule. What passed before and still waits, for its jitter or the end of a
+         *     blackout, is done in the new way; other slots that passed are not made up for.
          */
         put: operations["replace_schedule"];
         post?: never;

@@ -152,7 +152,8 @@ async def replace_schedule(
     deps: Deps,
     caller: Who,
 ) -> Response[Schedule]:
-    """Replace a schedule: it begins anew, slots that passed before are not made up for."""
+    """Replace a schedule. What passed before and still waits, for its jitter or the end of a
+    blackout, is done in the new way; other slots that passed are not made up for."""
     row = await admitted_schedule(deps, caller, Right.SCHEDULES_WRITE, schedule_id)
     configured.at_version(SCHEDULE, row, request)
     await refuse_unusable(deps, caller, data)

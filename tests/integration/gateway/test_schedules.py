@@ -109,6 +109,7 @@ async def test_a_schedule_is_saved_changed_paused_resumed_and_deleted(site: Site
         ({"targets": [{"store_id": "none"}]}, "/targets"),
         ({"group_ids": ["none"]}, "/group_ids"),
         ({"blackout_ids": ["none"]}, "/blackout_ids"),
+        ({"cron": "0,30 * * * *", "jitter_s": 1800}, "/jitter_s"),
         ({"surprise": 1}, ""),
     ],
 )

@@ -17,7 +17,7 @@ from shared.messages.facts import (
 )
 from shared.messages.settings import ScheduleSetting
 from shared.messages.settings.schedules import ScheduleTarget
-from shared.messages.values import Problem
+from shared.messages.values import DatabaseRef, Problem
 from tests.integration.town import Town
 
 HOUR = timedelta(hours=1)
@@ -41,6 +41,7 @@ async def test_a_slot_that_nobody_requests_is_missed_until_a_later_one_is(town: 
     await town.model.at_least(await town.last_seq())
     following = (now() + timedelta(days=2)).replace(hour=2, minute=30, second=0, microsecond=0)
     clock = [following - HOUR - timedelta(days=1)]
+    other = DatabaseRef(server_id=town.database.server_id, endpoint="main", name="unnamed")
 
     async with town.nats.bus("health") as bus:
         watch = ScheduleWatch(bus, ReadModelCalendar(town.model), clock=lambda: clock[0])
@@ -49,7 +50,10 @@ async def test_a_slot_that_nobody_requests_is_missed_until_a_later_one_is(town: 
         for _ in range(2):
             await watch.look()
         missed = await town.heard(ScheduleMissed, "nightly")  # type: ignore[arg-type]
-        await request(town, following)
+        await request(town, following, other)
+        await watch.look()
+        assert await town.gateway.last_of("evt.schedule.caught_up.core.*") == []
+        await request(town, following, town.database)
         for _ in range(2):
             await watch.look()
         await town.heard(ScheduleCaughtUp, "nightly")  # type: ignore[arg-type]
@@ -59,12 +63,12 @@ async def test_a_slot_that_nobody_requests_is_missed_until_a_later_one_is(town: 
     assert [one.message.schedule_id for one in told] == ["nightly"]  # type: ignore[union-attr]
 
 
-async def request(town: Town, slot: datetime) -> None:
+async def request(town: Town, slot: datetime, database: DatabaseRef) -> None:
     """What a scheduler says of a slot."""
     asked = BackupRequested(
         backup_id=uuid4(),
         run_id=uuid4(),
-        database=town.database,
+        database=database,
         store_id="main",
         run_pool="core",
         schedule_id="nightly",

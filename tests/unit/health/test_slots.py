@@ -41,6 +41,13 @@ def test_a_slot_is_missed_once_patience_and_jitter_are_over() -> None:
     assert unkept(msgspec.structs.replace(kept, last=SLOT), over) is None
 
 
+def test_a_slot_that_was_requested_of_some_of_its_databases_is_missed_too() -> None:
+    kept = msgspec.structs.replace(DAILY, last=SLOT, whole=False)
+
+    assert unkept(kept, SLOT + PATIENCE) == SLOT
+    assert unkept(msgspec.structs.replace(kept, last=LAST), SLOT) == LAST
+
+
 def test_nothing_is_missed_of_before_the_schedule_was_made_or_changed() -> None:
     kept = msgspec.structs.replace(DAILY, since=SLOT + timedelta(seconds=1))
 
@@ -105,3 +112,18 @@ async def test_each_change_is_said_once_by_however_many_watches() -> None:
     world.one = msgspec.structs.replace(world.one, last=SLOT + timedelta(days=1))
     await look_thrice()
     assert world.said() == ["schedule.missed", "schedule.warned", "schedule.caught_up"]
+
+
+async def test_a_schedule_has_not_caught_up_because_time_went_by() -> None:
+    world = World()
+    watch = world.watch()
+    world.at = SLOT + PATIENCE
+    await watch.look()
+    world.one = msgspec.structs.replace(world.one, cron=parsed("30 2 10 3 *"))
+    world.at = SLOT + timedelta(days=30)
+
+    await watch.look()
+    assert world.said() == ["schedule.missed"]
+    world.one = msgspec.structs.replace(world.one, last=SLOT)
+    await watch.look()
+    assert world.said() == ["schedule.missed", "schedule.caught_up"]

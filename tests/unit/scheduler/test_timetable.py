@@ -19,6 +19,8 @@ from services.scheduler.timetable import (
 from shared.messages.settings import BlackoutSetting, ScheduleSetting
 from shared.messages.settings.schedules import ScheduleTarget
 from shared.messages.values import DatabaseRef
+from shared.timetable.missed import GRACE
+from shared.timetable.slots import starts_at
 
 MIDNIGHT = datetime(2026, 6, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -289,3 +291,61 @@ def test_a_schedule_that_was_removed_during_a_pause_starts_nothing_after_it() ->
     table.put_pause(paused=False)
 
     assert table.due(MIDNIGHT + 3 * HOUR) == ([], [])
+
+
+def test_what_waits_for_its_jitter_is_not_late_for_whoever_takes_over() -> None:
+    setting = schedule(database_ids=[str(SHOP.id), str(BLOG.id)], jitter_s=3600, missed="skip")
+    slot = MIDNIGHT + 2 * HOUR
+    starts = {one.id: starts_at(slot, 3600, "nightly", one.id) for one in (SHOP, BLOG)}
+    first, second = sorted((SHOP, BLOG), key=lambda one: starts[one.id])
+    between_both = starts[first.id] + (starts[second.id] - starts[first.id]) / 2
+
+    for last, done in ((slot, [first.id]), (None, [])):
+        successor = timetable()
+        successor.put_schedule(setting, MIDNIGHT, last=last, done=done)
+        at_once, _ = successor.due(between_both)
+        rest, _ = successor.due(slot + HOUR)
+
+        late = between_both - starts[first.id] > GRACE
+        assert [one.database for one in at_once] == ([] if done or late else [first])
+        assert [one.database for one in rest] == [second]
+
+
+def test_a_change_lets_what_waits_for_its_jitter_start_as_it_now_says() -> None:
+    table = timetable()
+    table.put_schedule(schedule(database_ids=[str(SHOP.id), str(BLOG.id)], jitter_s=3600), MIDNIGHT)
+    slot = MIDNIGHT + 2 * HOUR
+    assert table.due(slot) == ([], [])
+
+    changed = schedule(cron="0 9 * * *", targets=[ScheduleTarget(store_id="other")], jitter_s=3600)
+    table.put_schedule(changed, slot)
+    starts, _ = table.due(slot + HOUR)
+
+    assert names(starts) == ["shop 01 02:00"]
+    assert starts[0].schedule.targets == changed.targets
+
+
+def test_a_change_at_the_moment_of_a_slot_or_in_a_blackout_loses_nothing() -> None:
+    table = timetable()
+    table.put_blackout(BlackoutSetting(key="b", name="b", cron="30 1 * * *", minutes=60))
+    table.put_schedule(schedule(), MIDNIGHT)
+    slot = MIDNIGHT + 2 * HOUR
+
+    table.put_schedule(schedule(name="renamed"), slot + timedelta(milliseconds=1))
+    assert names(table.due(slot + timedelta(seconds=1))[0]) == ["shop 01 02:00"]
+    table.put_schedule(schedule(blackout_ids=["b"]), slot + HOUR)
+    assert table.due(slot + 24 * HOUR) == ([], [])
+    table.put_schedule(schedule(blackout_ids=["b"], name="again"), slot + 24.2 * HOUR)
+    assert names(table.due(slot + 24.5 * HOUR)[0]) == ["shop 02 02:00"]
+
+
+def test_a_pause_drops_what_waits_and_a_slot_of_before_is_not_made_up_for() -> None:
+    table = timetable()
+    table.put_schedule(schedule(jitter_s=3600), MIDNIGHT)
+    slot = MIDNIGHT + 2 * HOUR
+    assert table.due(slot) == ([], [])
+
+    table.put_schedule(schedule(jitter_s=3600, paused=True), slot)
+    table.put_schedule(schedule(jitter_s=3600), slot)
+
+    assert table.due(slot + HOUR) == ([], [])
