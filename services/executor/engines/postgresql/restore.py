@@ -73,11 +73,11 @@ class Restore:
             finished = await self._finished_before(connection)
             if finished is not None:
                 return Restored(raw_bytes=finished, tables=await self._check(self._name))
-            origin, beginning = await read_origin(source)
-            tool = await self._tool(connection.major, origin)
-        try:
-            await self._create(origin)
+            tool, origin, beginning = await self._begin(connection.major, source)
             counted = _Counted(beginning, source)
+            # On this connection still. Cut here, `undo_restore` drops what was made.
+            await self._create(connection, origin)
+        try:
             await self._load(tool.path, counted, on_line)
             tables = await self._check(self._working)
             await self._reveal(counted.bytes)
@@ -98,12 +98,19 @@ class Restore:
         # Only what held exactly the recorded content was given the mark.
         return Restored(raw_bytes=finished, tables=list(self._target.tables))
 
-    async def _tool(self, major: int, origin: Origin) -> tools.Tool:
-        if origin.major > major:
-            raise VersionError(
-                f"the backup is from PostgreSQL {origin.major}, the target is {major}"
-            )
-        return await tools.find(self._at, "pg_restore", major, tls=self._login.tls != "off")
+    async def _begin(self, major: int, source: Bytes) -> tuple[tools.Tool, Origin, bytes]:
+        """The tool, looked for while the archive is opened, and how the dump begins."""
+        looking = tools.find(self._at, "pg_restore", major, tls=self._login.tls != "off")
+        finding = asyncio.create_task(looking)
+        try:
+            origin, beginning = await read_origin(source)
+            if origin.major > major:
+                raise VersionError(
+                    f"the backup is from PostgreSQL {origin.major}, the target is {major}"
+                )
+            return await finding, origin, beginning
+        finally:
+            await ended(finding)
 
     async def _finished_before(self, connection: Connection) -> int | None:
         """The raw bytes of the finished target, None where none stands; else TargetExistsError."""
@@ -122,12 +129,11 @@ class Restore:
             return None
         return int(mark[2])
 
-    async def _create(self, origin: Origin) -> None:
-        async with self._maintenance_connection() as connection:
-            await self._drop(connection)
-            await connection.execute(
-                f"create database {identifier(self._working)} template template0 {origin.options}"
-            )
+    async def _create(self, connection: Connection, origin: Origin) -> None:
+        await self._drop(connection)
+        await connection.execute(
+            f"create database {identifier(self._working)} template template0 {origin.options}"
+        )
 
     async def _load(self, tool: str, source: _Counted, on_line: OnLine | None) -> None:
         argv = [
