@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import Row, func, select
 
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import NeededError, ParentGoneError, StillRunningError
 from shared.messages.values import BackupType
-from shared.readmodel.tables import archives, backups
+from shared.readmodel.standing import stands
+from shared.readmodel.tables import backups
 
 
 async def refuse_needed(deps: Dependencies, backup: Row[Any]) -> None:
@@ -37,14 +38,3 @@ async def refuse_without_parent(deps: Dependencies, backup: Row[Any]) -> None:
     parent = select(backups.c.id).where(backups.c.id == backup.parent_id, stands())
     if await deps.read_model.one(parent) is None:
         raise ParentGoneError("the backup that it builds on is not kept")
-
-
-def stands() -> ColumnElement[bool]:
-    """The condition for backups that can be restored from their own store or a further one."""
-    copied = select(archives.c.id).where(
-        archives.c.backup_id == backups.c.id, archives.c.status == "stored"
-    )
-    return or_(
-        backups.c.status == "completed",
-        and_(backups.c.status.in_(("expired", "deleted")), copied.exists()),
-    )

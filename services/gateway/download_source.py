@@ -24,7 +24,7 @@ from shared.messages.facts import (
 from shared.messages.values import ArchiveFacts
 from shared.messages.wire import decode
 from shared.readmodel.configured import platform_of, store_of
-from shared.readmodel.tables import backup_metadata, event_log, platform, stores
+from shared.readmodel.tables import archives, backup_metadata, event_log, platform, stores
 from shared.stores import Store, open_store
 from shared.stores.paced import paced
 from shared.stores.reach import require_permitted
@@ -33,9 +33,37 @@ Granted: TypeAlias = tuple[BackupDownloadGranted, BackupDownloadRequested]
 """What the scheduler sealed, and the request it sealed it for."""
 
 
+class Whereabouts(msgspec.Struct, frozen=True):
+    """The store and the folder of an archive."""
+
+    store_id: str
+    prefix: str
+
+
+async def whereabouts(deps: Dependencies, row: Row[Any]) -> Whereabouts:
+    """Where an archive of the backup stands: a good one in its own store, else a good copy, else
+    what stands in its own store, to look at. Raises NotDownloadableError."""
+    own = Whereabouts(row.store_id, row.prefix) if row.status == "completed" else None
+    if own is not None and row.proof != "corrupt":
+        return own
+    good = select(archives.c.store_id, archives.c.prefix).where(
+        archives.c.backup_id == row.id,
+        archives.c.status == "stored",
+        archives.c.proof != "corrupt",
+    )
+    if row.delete_requested_at is None:
+        copy = await deps.read_model.one(good.order_by(archives.c.stored_at).limit(1))
+        if copy is not None:
+            return Whereabouts(copy.store_id, copy.prefix)
+    if own is None:
+        raise NotDownloadableError(f"the backup is {row.status}")
+    return own
+
+
 async def source_of(deps: Dependencies, row: Row[Any]) -> Source:
-    """The archive of a backup in its store; raises NotDownloadableError."""
-    opened = await _opened_store(deps, row.store_id)
+    """An archive of a backup in the store where it stands; raises NotDownloadableError."""
+    place = await whereabouts(deps, row)
+    opened = await _opened_store(deps, place.store_id)
     known = await deps.read_model.one(
         select(backup_metadata.c.archive).where(backup_metadata.c.backup_id == row.id)
     )
@@ -44,7 +72,7 @@ async def source_of(deps: Dependencies, row: Row[Any]) -> Source:
         raise NotDownloadableError("the backup's archive is not known")
     return Source(
         store=opened,
-        prefix=row.prefix,
+        prefix=place.prefix,
         archive=msgspec.convert(known.archive, ArchiveFacts),
         trusted=Trust.of(row.signed_by) if row.signed_by else _own_trust(identity),
     )

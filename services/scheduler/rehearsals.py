@@ -22,6 +22,7 @@ from shared.messages.base import consequence
 from shared.messages.facts import RestoreRequested
 from shared.messages.values import DatabaseRef
 from shared.readmodel.reader import ReadModel
+from shared.readmodel.standing import is_good
 from shared.readmodel.tables import backups, schedules, servers
 from shared.timetable.cron import parsed
 from shared.timetable.slots import between, zone_of
@@ -165,9 +166,7 @@ class ReadModelRehearsals:
             .where(
                 mine,
                 of.database_id.in_(reached),
-                of.status == "completed",
-                of.proof != "corrupt",
-                of.delete_requested_at.is_(None),
+                is_good(),
             )
             .order_by(of.database_id, of.taken_at.desc())
             .ext(distinct_on(of.database_id))

@@ -19,6 +19,7 @@ from shared.messages.base import consequence
 from shared.messages.facts import RestoreRequested
 from shared.messages.values import DatabaseRef
 from shared.readmodel.reader import ReadModel
+from shared.readmodel.standing import is_good
 from shared.readmodel.tables import backups, restores, servers
 
 LOOK_EVERY_S = 300.0
@@ -127,9 +128,7 @@ class ReadModelUnread:
             )
             .join(servers, servers.c.id == of.server_id.cast(servers.c.id.type))
             .where(
-                of.status == "completed",
-                of.proof != "corrupt",
-                of.delete_requested_at.is_(None),
+                is_good(),
                 of.deep_verified_at.is_(None) | (of.deep_verified_at <= before),
                 of.id.not_in(skipped),
             )

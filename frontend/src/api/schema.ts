@@ -526,7 +526,8 @@ export interface paths {
         put?: never;
         /**
          * VerifyBackup
-         * @description Read every object of the backup's archive again, and compare; `Location` is the run.
+         * @description Read every object of the archive in the backup's own store again, and compare; `Location` is
+         *     the run. Copies are read again by the scrub of their store, and by a deep verification.
          */
         post: operations["verify_backup"];
         delete?: never;

@@ -32,6 +32,7 @@ from shared.messages.facts import (
 )
 from shared.messages.facts.archives import archive_id
 from shared.messages.values import Problem
+from shared.readmodel.standing import is_good
 from shared.readmodel.tables import archives, backups, stores
 
 
@@ -96,8 +97,8 @@ async def copy_backup(
     """Copy a completed backup into a further store; what failed or was deleted is tried anew."""
     row = await configured.admitted(deps, caller, Right.BACKUPS_CREATE, BACKUP, backup_id)
     await refuse_unknown_store(deps, data.store_id)
-    if row.status != "completed":
-        raise NotRestorableError(f"the backup is {row.status}")
+    if not await _is_good(deps, row):
+        raise NotRestorableError(f"no good archive of the backup stands; it is {row.status}")
     if row.store_id == data.store_id:
         raise ConflictError("this is the backup's own store")
     about = archive_id(backup_id, data.store_id)
@@ -132,10 +133,13 @@ async def copy_backup(
 async def verify_backup(
     backup_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who
 ) -> Response[Accepted]:
-    """Read every object of the backup's archive again, and compare; `Location` is the run."""
+    """Read every object of the archive in the backup's own store again, and compare; `Location` is
+    the run. Copies are read again by the scrub of their store, and by a deep verification."""
     row = await configured.admitted(deps, caller, Right.BACKUPS_VERIFY, BACKUP, backup_id)
     if row.status != "completed":
-        raise NotRestorableError(f"the backup is {row.status}")
+        copied = await _is_good(deps, row)
+        fix = "verify it deeply: that reads the copy in a further store" if copied else None
+        raise NotRestorableError(f"the backup is {row.status} in its own store", fix=fix)
 
     async def create(run_id: UUID) -> Answer:
         asked = BackupVerifyRequested(
@@ -151,6 +155,11 @@ async def verify_backup(
         return answer(202, Accepted(id=str(run_id), href=location), location)
 
     return await once(request, deps, caller, create)
+
+
+async def _is_good(deps: Dependencies, row: Row[Any]) -> bool:
+    query = select(backups.c.id).where(backups.c.id == row.id, is_good())
+    return await deps.read_model.one(query) is not None
 
 
 async def _refuse_without_room(deps: Dependencies, store_id: str, wanted_bytes: int) -> None:

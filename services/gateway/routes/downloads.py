@@ -21,8 +21,8 @@ from services.gateway.archive_stream import Content, decrypted, encrypted, exact
 from services.gateway.callers import Caller
 from services.gateway.checkpointed import is_checkpointed
 from services.gateway.dependencies import Dependencies
-from services.gateway.download_source import granted_to, parts_of, source_of
-from services.gateway.errors import LinkGoneError, NotDownloadableError
+from services.gateway.download_source import granted_to, parts_of, source_of, whereabouts
+from services.gateway.errors import LinkGoneError
 from services.gateway.injection import Deps, Who
 from services.gateway.links import LIVES, Found, Link, new_token
 from services.gateway.representations import Accepted, Input
@@ -83,7 +83,7 @@ async def download_backup(
     row = await configured.admitted(deps, caller, Right.BACKUPS_DOWNLOAD, BACKUP, backup_id)
     if data.decrypt:
         await admit(deps, caller, Right.BACKUPS_DECRYPT, row.server_id)
-    _refuse_unreadable(row)
+    await whereabouts(deps, row)
     token, key = new_token(), RecipientKey.generate() if data.decrypt else None
     asked = BackupDownloadRequested(
         backup_id=backup_id,
@@ -138,7 +138,7 @@ async def follow_download(token: FromPath[str], deps: Deps, caller: Who) -> Resp
     row = await configured.admitted(deps, caller, Right.BACKUPS_DOWNLOAD, BACKUP, link.backup_id)
     if link.decrypt:
         await admit(deps, caller, Right.BACKUPS_DECRYPT, row.server_id)
-    _refuse_unreadable(row)
+    await whereabouts(deps, row)
     if not await is_checkpointed(deps, link.request_seq):
         return _later(token, link)
     source = await source_of(deps, row)
@@ -149,11 +149,6 @@ async def follow_download(token: FromPath[str], deps: Deps, caller: Who) -> Resp
         return _later(token, link)
     parts = await parts_of(deps, source, link, granted)
     return await _sent(deps, caller, row, found, await decrypted(source, parts))
-
-
-def _refuse_unreadable(row: Row[Any]) -> None:
-    if row.status != "completed" or row.prefix is None:
-        raise NotDownloadableError(f"the backup is {row.status}")
 
 
 def _later(token: str, link: Link) -> Response[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 import tarfile
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -23,13 +24,19 @@ from services.scheduler.state import ReadModelState
 from shared.bus.base import EVENTS
 from shared.messages.base import now
 from shared.messages.facts import (
+    ArchiveExpired,
+    ArchiveReplicated,
+    ArchiveRequested,
     BackupAttempted,
     BackupCompleted,
+    BackupCorrupted,
     BackupDownloaded,
     BackupDownloadFailed,
     BackupDownloadGranted,
+    BackupExpired,
 )
-from shared.messages.values import ArchiveFacts, Role
+from shared.messages.facts.archives import archive_id
+from shared.messages.values import ArchiveFacts, Problem, Role
 from tests.integration.gateway.platform import Gateway, Platform
 from tests.integration.gateway.signing import identified, signed
 from tests.integration.gateway.test_accounts import sign_in_as
@@ -235,3 +242,38 @@ async def test_a_damaged_archive_breaks_off_and_the_log_says_so(
 async def said(platform: Platform, kind: type[Any]) -> list[Any]:
     messages = [one.message for one in platform.server.stream(EVENTS).messages]
     return [message for message in messages if isinstance(message, kind)]
+
+
+@pytest.mark.usefixtures("scheduler")
+@pytest.mark.parametrize("decrypt", [False, True])
+async def test_when_the_first_archive_is_gone_or_damaged_a_good_copy_is_given_out(
+    gateway: Gateway, platform: Platform, backup: UUID, tmp_path: Path, decrypt: bool
+) -> None:
+    far = await gateway.add_store(tmp_path / "far")
+    shutil.copytree(tmp_path / "store" / str(backup), tmp_path / "far" / str(backup))
+    copy: dict[str, Any] = {
+        "archive_id": archive_id(backup, far["id"]),
+        "backup_id": backup,
+        "store_id": far["id"],
+    }
+    await projected(gateway, ArchiveRequested(**copy))
+    prefix = f"{backup}/1"
+    await projected(gateway, ArchiveReplicated(**copy, prefix=prefix, stored_bytes=1, seconds=0.1))
+    if decrypt:
+        problem = Problem(code="archive.truncated", cause="an object is missing")
+        await projected(gateway, BackupCorrupted(backup_id=backup, problem=problem))
+    else:
+        await projected(gateway, BackupExpired(backup_id=backup, reason="a policy"))
+    shutil.rmtree(tmp_path / "store" / str(backup))
+
+    answer = await followed(gateway, platform, await asked(gateway, backup, decrypt=decrypt))
+
+    if decrypt:
+        assert answer.content == RAW
+    else:
+        with tarfile.open(fileobj=io.BytesIO(answer.content)) as tar:
+            assert tar.getnames()[-1] == f"{prefix}/manifest"
+    await projected(gateway, ArchiveExpired(**copy, reason="a policy"))
+    if not decrypt:
+        gone = await gateway.call("POST", f"/backups/{backup}/download", {"decrypt": False})
+        assert gone.json()["code"] == "backup.not_downloadable"

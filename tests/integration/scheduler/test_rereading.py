@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
+from services.scheduler.rehearsals import ReadModelRehearsals
 from services.scheduler.rereading import ReadModelUnread, Rereader
-from shared.messages.facts import BackupCorrupted, RestoreAttempted, RestoreCompleted, RestoreFailed
+from shared.messages.base import now
+from shared.messages.facts import (
+    ArchiveReplicated,
+    ArchiveRequested,
+    BackupCorrupted,
+    BackupExpired,
+    RestoreAttempted,
+    RestoreCompleted,
+    RestoreFailed,
+)
 from shared.messages.values import Problem
 from shared.readmodel.tables import backups, restores, runs
-from tests.integration.scheduler.test_rehearsals import HOUR, Still, backed_up
+from tests.integration.scheduler.test_rehearsals import HOUR, Still, backed_up, schedule
 from tests.integration.town import Town
 
 DAY_S = 86_400.0
@@ -88,3 +99,23 @@ async def test_every_backup_is_read_in_turn_the_oldest_first_and_again_when_it_i
         await readers.end(well=True)
         clock.moment += timedelta(days=1)
         assert await readers.asked() == [young]
+
+
+async def test_a_backup_of_which_only_a_copy_is_left_is_read_and_restored_too(town: Town) -> None:
+    await town.gateway.append(schedule("s1", town))
+    left = await backed_up(town, town.database, HOUR, "s1")
+    gone = await backed_up(town, town.database, HOUR / 2, "s1")
+    async with town.nats.bus("retention") as retention, town.nats.bus("storage") as storage:
+        for one in (left, gone):
+            await retention.append(BackupExpired(backup_id=one, reason="a policy"))
+        copy: dict[str, Any] = {"archive_id": uuid4(), "backup_id": left, "store_id": "far"}
+        await storage.append(ArchiveRequested(**copy))
+        await storage.append(ArchiveReplicated(**copy, prefix="x", stored_bytes=1, seconds=0.1))
+    await town.model.at_least(await town.last_seq())
+
+    (newest,) = await ReadModelRehearsals(town.model).newest("s1")
+    oldest = await ReadModelUnread(town.model).oldest(now(), set())
+
+    assert newest.backup_id == left
+    assert oldest is not None
+    assert oldest.backup_id == left
