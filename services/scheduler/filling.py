@@ -6,10 +6,13 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, cast, func, select, true
+import msgspec
+from sqlalchemy import ColumnElement, FromClause, Text, case, cast, func, literal, or_, select, true
 
 from services.scheduler.quotas import Filling, Need
 from shared.messages.settings import ServerSetting, StoreSetting
+from shared.messages.values import BackupType
+from shared.readmodel.awaited import awaited_copies
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
@@ -22,8 +25,23 @@ from shared.readmodel.tables import (
 )
 
 
+class _Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What a quota counts: archives in their own store, copies, awaited ones, and backups under
+    way, each of those so many times."""
+
+    own: ColumnElement[bool]
+    copied: ColumnElement[bool]
+    awaited: Any
+    coming: ColumnElement[bool]
+    times: ColumnElement[int]
+
+
 async def need_of(
-    model: ReadModel, server: ServerSetting, stores: Collection[StoreSetting], database_id: UUID
+    model: ReadModel,
+    server: ServerSetting,
+    stores: Collection[StoreSetting],
+    database_id: UUID,
+    kind: BackupType,
 ) -> Need:
     """What the next backup of the database needs, and of which quotas; nothing without any."""
     limited = [store for store in stores if store.quota_bytes is not None]
@@ -32,19 +50,39 @@ async def need_of(
         return Need()
     fillings = [
         await _filling(
-            model,
-            f"the store {store.name}",
-            store.quota_bytes or 0,
-            own=backups.c.store_id == store.key,
-            copied=archives.c.store_id == store.key,
+            model, f"the store {store.name}", store.quota_bytes or 0, _of_store(store.key)
         )
         for store in limited
     ]
     for row in groups:
-        inside = _in_group(row.id)
-        name = f"the group {row.name}"
-        fillings.append(await _filling(model, name, row.quota_bytes, own=inside, copied=inside))
-    return Need(wanted_bytes=await _last_size(model, database_id), fillings=fillings)
+        filling = await _filling(model, f"the group {row.name}", row.quota_bytes, _of_group(row.id))
+        fillings.append(msgspec.structs.replace(filling, copies=len(stores)))
+    wanted = await _last_size(model, database_id, kind)
+    return Need(wanted_bytes=wanted, fillings=fillings)
+
+
+def _of_store(store_id: str) -> _Scope:
+    awaited = awaited_copies()
+    further = backups.c.further_store_ids.contains([store_id])
+    return _Scope(
+        own=backups.c.store_id == store_id,
+        copied=archives.c.store_id == store_id,
+        awaited=select(awaited.c.stored_bytes).where(awaited.c.store_id == store_id),
+        coming=or_(backups.c.store_id == store_id, further),
+        times=literal(1),
+    )
+
+
+def _of_group(group_id: str) -> _Scope:
+    members = select(servers.c.id).where(servers.c.group_ids.contains([group_id]))
+    inside = cast(backups.c.server_id, Text).in_(members)
+    return _Scope(
+        own=inside,
+        copied=inside,
+        awaited=select(awaited_copies(inside).c.stored_bytes),
+        coming=inside,
+        times=1 + func.jsonb_array_length(backups.c.further_store_ids),
+    )
 
 
 async def _groups(model: ReadModel, group_ids: Collection[str]) -> Any:
@@ -55,62 +93,59 @@ async def _groups(model: ReadModel, group_ids: Collection[str]) -> Any:
     return await model.rows(query.where(known).order_by(server_groups.c.id))
 
 
-async def _filling(
-    model: ReadModel,
-    name: str,
-    quota_bytes: int,
-    *,
-    own: ColumnElement[bool],
-    copied: ColumnElement[bool],
-) -> Filling:
+async def _filling(model: ReadModel, name: str, quota_bytes: int, scope: _Scope) -> Filling:
     stored = select(func.coalesce(func.sum(backups.c.stored_bytes), 0)).where(
-        own, backups.c.status.in_(STANDING)
+        scope.own, backups.c.status.in_(STANDING)
     )
     copies = (
         select(func.coalesce(func.sum(archives.c.stored_bytes), 0))
         .join(backups, backups.c.id == archives.c.backup_id)
-        .where(copied, archives.c.status.in_(COPIED))
+        .where(scope.copied, archives.c.status.in_(COPIED))
     )
-    total = select(stored.scalar_subquery() + copies.scalar_subquery())
+    awaited = scope.awaited.subquery()
+    coming = select(func.coalesce(func.sum(awaited.c.stored_bytes), 0)).select_from(awaited)
+    total = select(stored.scalar_subquery() + copies.scalar_subquery() + coming.scalar_subquery())
     row = await model.one(total)
     return Filling(
         name=name,
         quota_bytes=quota_bytes,
         stored_bytes=int(row[0]) if row else 0,
-        promised=await _promised(model, own),
+        promised=await _promised(model, scope),
     )
 
 
-async def _promised(model: ReadModel, own: ColumnElement[bool]) -> dict[UUID, int]:
+async def _promised(model: ReadModel, scope: _Scope) -> dict[UUID, int]:
     before = backups.alias("before")
     last = (
         select(before.c.stored_bytes.label("size"))
         .where(before.c.database_id == backups.c.database_id, before.c.stored_bytes.is_not(None))
-        .order_by(before.c.requested_at.desc())
+        .order_by(*_most_like(before, backups.c.type))
         .limit(1)
         .correlate(backups)
         .lateral("last")
     )
+    size = func.coalesce(last.c.size, 0) * scope.times
     query = (
-        select(runs.c.id, func.coalesce(last.c.size, 0).label("size"))
+        select(runs.c.id, size.label("size"))
         .join(backups, backups.c.id == runs.c.object_id)
         .outerjoin(last, true())
-        .where(runs.c.kind == "backup", runs.c.status.in_(("dispatched", "running")), own)
+        .where(runs.c.kind == "backup", runs.c.status.in_(("dispatched", "running")), scope.coming)
     )
     return {row.id: int(row.size) for row in await model.rows(query)}
 
 
-async def _last_size(model: ReadModel, database_id: UUID) -> int:
+async def _last_size(model: ReadModel, database_id: UUID, kind: BackupType) -> int:
     query = (
         select(backups.c.stored_bytes)
         .where(backups.c.database_id == database_id, backups.c.stored_bytes.is_not(None))
-        .order_by(backups.c.requested_at.desc())
+        .order_by(*_most_like(backups, kind.value))
         .limit(1)
     )
     row = await model.one(query)
     return int(row.stored_bytes) if row else 0
 
 
-def _in_group(group_id: str) -> ColumnElement[bool]:
-    inside = select(servers.c.id).where(servers.c.group_ids.contains([group_id]))
-    return cast(backups.c.server_id, Text).in_(inside)
+def _most_like(table: FromClause, kind: Any) -> list[ColumnElement[Any]]:
+    """The newest of the type first, then the newest full: an increment is seldom larger."""
+    likeness = case((table.c.type == kind, 0), (table.c.type == BackupType.FULL.value, 1), else_=2)
+    return [likeness, table.c.requested_at.desc()]

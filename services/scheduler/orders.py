@@ -115,7 +115,16 @@ class Orders:
             for store_id in (request.store_id, *request.further_store_ids)
             if (store := await self._state.store(store_id)) is not None
         ]
-        self._quotas.admit(run.run_id, await self._state.need(server, stores, request.database.id))
+        kind = await self._kind(request)
+        need = await self._state.need(server, stores, request.database.id, kind)
+        self._quotas.admit(run.run_id, need)
+
+    async def _kind(self, request: BackupRequested) -> BackupType:
+        """What the backup will be: an increment that finds nothing to build on is a full."""
+        if request.type_wanted is BackupType.FULL:
+            return BackupType.FULL
+        full = isinstance(await self._found(request), str)
+        return BackupType.FULL if full else request.type_wanted
 
     async def build(self, run: Run, request: Request, *, dispatched_at: datetime) -> Order:
         """The order for `run`, the same each time but for its sealing.
@@ -183,14 +192,7 @@ class Orders:
         """What an increment builds on; a chain that cannot be opened makes it a full, and why."""
         if request.type_wanted is BackupType.FULL:
             return _Parent()
-        chain = await self._state.newest_chain(request.database.id, request.store_id)
-        found = parent_of(
-            chain,
-            store_id=request.store_id,
-            wanted=request.type_wanted,
-            method=request.method,
-            limit=request.chain_limit,
-        )
+        found = await self._found(request)
         if isinstance(found, str):
             return _Parent(full_because=found)
         try:
@@ -199,6 +201,16 @@ class Orders:
             return _Parent(full_because=f"the chain's keys cannot be opened: {error.cause}")
         secrets = [ChainSecrets(archive_key=key) for key in keys]
         return _Parent(parts=found, secrets=secrets, chain_id=found[-1].backup_id)
+
+    async def _found(self, request: BackupRequested) -> list[Part] | str:
+        """What an increment would build on, or why it has to be a full."""
+        return parent_of(
+            await self._state.newest_chain(request.database.id, request.store_id),
+            store_id=request.store_id,
+            wanted=request.type_wanted,
+            method=request.method,
+            limit=request.chain_limit,
+        )
 
     async def _restore(self, public: str, head: dict[str, Any], request: RestoreRequested) -> Order:
         parts = await self._parts(request.backup_id, request.store_id)

@@ -14,16 +14,19 @@ PROMISED_FOR_S = 60.0
 
 
 class Filling(msgspec.Struct, frozen=True, kw_only=True):
-    """Something with a quota. `promised`: what the backups under way will need, by run."""
+    """Something with a quota. `stored_bytes`: what stands there, with the copies that are to come.
+    `promised`: what the backups under way will need, by run. `copies` of the next backup are to
+    stand there."""
 
     name: str
     quota_bytes: int
     stored_bytes: int
     promised: Mapping[UUID, int]
+    copies: int = 1
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup is thought to need, like the last one of its database, and of what."""
+    """What a backup is thought to need, like the last one of its database and type, of what."""
 
     wanted_bytes: int = 0
     fillings: Sequence[Filling] = ()
@@ -41,13 +44,15 @@ class Quotas:
         at = self._clock_s()
         for one in need.fillings:
             taken = one.stored_bytes + self._promised(one, run_id, at)
-            if taken + need.wanted_bytes > one.quota_bytes or taken >= one.quota_bytes:
+            wanted = need.wanted_bytes * one.copies
+            if taken + wanted > one.quota_bytes or taken >= one.quota_bytes:
                 raise QuotaExceededError(
                     f"{one.name} holds or awaits {taken} of {one.quota_bytes} bytes,"
-                    f" and the backup will need about {need.wanted_bytes}"
+                    f" and the backup will need about {wanted}"
                 )
         for one in need.fillings:
-            self._admitted.setdefault(one.name, {})[run_id] = at, need.wanted_bytes
+            wanted = need.wanted_bytes * one.copies
+            self._admitted.setdefault(one.name, {})[run_id] = at, wanted
 
     def _promised(self, one: Filling, run_id: UUID, at: float) -> int:
         young = {

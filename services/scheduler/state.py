@@ -25,7 +25,7 @@ from shared.messages.facts import (
     ServerTestRequested,
 )
 from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
-from shared.messages.values import ArchiveFacts, Check
+from shared.messages.values import ArchiveFacts, BackupType, Check
 from shared.messages.wire import decode
 from shared.readmodel.configured import platform_of, server_of, store_of
 from shared.readmodel.reader import ReadModel
@@ -116,9 +116,13 @@ class State(Protocol):
         """The same of the chain to which the last completed backup in the store belongs."""
 
     async def need(
-        self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
+        self,
+        server: ServerSetting,
+        stores: Sequence[StoreSetting],
+        database_id: UUID,
+        kind: BackupType,
     ) -> Need:
-        """What the next backup of a database needs of the quotas that concern it."""
+        """What the next backup of this type of a database needs of the quotas that concern it."""
 
     async def platform(self) -> PlatformSetting | None:
         """This installation; None before its first start is over."""
@@ -267,9 +271,13 @@ class ReadModelState:
         return platform_of(row) if row else None
 
     async def need(
-        self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
+        self,
+        server: ServerSetting,
+        stores: Sequence[StoreSetting],
+        database_id: UUID,
+        kind: BackupType,
     ) -> Need:
-        return await need_of(self._read_model, server, stores, database_id)
+        return await need_of(self._read_model, server, stores, database_id, kind)
 
     async def checkpoint(self) -> str:
         newest = select(audit_checkpoints.c.note).order_by(audit_checkpoints.c.size.desc())

@@ -37,6 +37,7 @@ from shared.messages.facts import (
     ServerTestRequested,
 )
 from shared.messages.settings import PlatformSetting, ServerSetting, StoreSetting
+from shared.messages.values import BackupType
 
 ENDINGS = (
     BackupCompleted
@@ -127,7 +128,11 @@ class LogState:
         return []
 
     async def need(
-        self, server: ServerSetting, stores: Sequence[StoreSetting], database_id: UUID
+        self,
+        server: ServerSetting,
+        stores: Sequence[StoreSetting],
+        database_id: UUID,
+        kind: BackupType,
     ) -> Need:
         return self.needs.get(database_id, Need())
 
