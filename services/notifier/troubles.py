@@ -32,6 +32,8 @@ _PAIRS = {
     "dispatch.resumed": ("dispatch", "subject", False),
     "store.filling": ("quota", "subject", True),
     "store.relieved": ("quota", "subject", False),
+    "group.filling": ("quota", "subject", True),
+    "group.relieved": ("quota", "subject", False),
     "service.went_down": ("service", "subject", True),
     "service.came_back": ("service", "subject", False),
 }

@@ -9,11 +9,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, func, not_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, not_, or_, select
 
 from services.storage.copies import is_unlocked, undo_is_over
 from services.storage.garbage import Attempt
 from shared.messages.base import now
+from shared.readmodel.awaited import awaited_copies
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
@@ -24,6 +25,8 @@ from shared.readmodel.tables import (
     backups,
     restores,
     runs,
+    server_groups,
+    servers,
     stores,
 )
 from shared.retention.history import histories
@@ -42,15 +45,21 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """What a store holds, of what it may."""
+    """What a store or a group holds, of what it may. `awaited_bytes`: copies that are to come."""
 
     stored_bytes: int
     quota_bytes: int | None = None
+    awaited_bytes: int = 0
 
     @property
     def percent(self) -> float:
         """The share of the quota; 0 without one."""
         return 100 * self.stored_bytes / self.quota_bytes if self.quota_bytes else 0.0
+
+    def has_room(self, wanted_bytes: int) -> bool:
+        """Whether so much more may come."""
+        coming = self.stored_bytes + self.awaited_bytes + wanted_bytes
+        return self.quota_bytes is None or coming <= self.quota_bytes
 
 
 class Catalogue(Protocol):
@@ -67,6 +76,9 @@ class Catalogue(Protocol):
 
     async def level(self, store_id: str) -> Level:
         """What the store holds, copies too, and its quota."""
+
+    async def group_levels(self) -> dict[str, Level]:
+        """The same of each group of servers with a quota, in all stores together."""
 
     async def audited(self) -> int:
         """The last event that a signed checkpoint of the audit log covers."""
@@ -125,11 +137,35 @@ class ReadModelCatalogue:
         )
         if setting is None or setting.quota_bytes is None:
             return Level(stored_bytes=0)
-        row = await self._read_model.one(
-            select(own.scalar_subquery().label("own"), copied.scalar_subquery().label("copied"))
-        )
-        stored = int((row.own or 0) + (row.copied or 0)) if row else 0
-        return Level(stored_bytes=stored, quota_bytes=setting.quota_bytes)
+        awaited = awaited_copies()
+        coming = select(func.sum(awaited.c.stored_bytes)).where(awaited.c.store_id == store_id)
+        return await self._level(setting.quota_bytes, own, copied, coming)
+
+    async def group_levels(self) -> dict[str, Level]:
+        columns = server_groups.c
+        limited = select(columns.id, columns.quota_bytes).where(columns.quota_bytes.is_not(None))
+        found = {}
+        for row in await self._read_model.rows(limited):
+            members = select(servers.c.id).where(servers.c.group_ids.contains([row.id]))
+            inside = cast(backups.c.server_id, Text).in_(members)
+            own = select(func.sum(backups.c.stored_bytes)).where(
+                inside, backups.c.status.in_(STANDING)
+            )
+            copied = (
+                select(func.sum(archives.c.stored_bytes))
+                .join(backups, backups.c.id == archives.c.backup_id)
+                .where(inside, archives.c.status.in_(COPIED))
+            )
+            coming = select(func.sum(awaited_copies(inside).c.stored_bytes))
+            found[row.id] = await self._level(row.quota_bytes, own, copied, coming)
+        return found
+
+    async def _level(self, quota_bytes: int, *sums: Select[Any]) -> Level:
+        """`sums`: of archives in their own store, of copies, of copies that are to come."""
+        columns = [one.scalar_subquery().label(f"n{place}") for place, one in enumerate(sums)]
+        row = await self._read_model.one(select(*columns))
+        own, copied, coming = [int(one or 0) for one in row] if row else [0, 0, 0]
+        return Level(stored_bytes=own + copied, quota_bytes=quota_bytes, awaited_bytes=coming)
 
     async def audited(self) -> int:
         row = await self._read_model.one(select(func.max(audit_checkpoints.c.size).label("size")))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+
+import structlog
 
 from services.storage.catalogue import Catalogue
 from services.storage.ledger import ACTOR, Ledger, following
@@ -16,6 +19,8 @@ from shared.messages.facts import (
     BackupMoved,
 )
 from shared.messages.facts.archives import archive_id
+
+_log = structlog.get_logger()
 
 
 class Mover:
@@ -36,8 +41,20 @@ class Mover:
         await self._catalogue.at_least(seq)
         at = now()
         for chain in await self._tiers.chains(self._store_id, at):
-            for step, one in steps(chain, at):
-                await (self._ask if step is Step.ASK else self._move)(one)
+            taken = steps(chain, at)
+            if await self._has_room([one for step, one in taken if step is Step.ASK]):
+                for step, one in taken:
+                    await (self._ask if step is Step.ASK else self._move)(one)
+
+    async def _has_room(self, asking: Sequence[Moving]) -> bool:
+        """Whether the copies fit into the quota of the store they go to; else the chain waits."""
+        if not asking:
+            return True
+        store_id, wanted = asking[0].to_store_id, sum(one.stored_bytes for one in asking)
+        if (await self._catalogue.level(store_id)).has_room(wanted):
+            return True
+        _log.warning("no_room_to_move", store_id=store_id, wanted_bytes=wanted)
+        return False
 
     async def _ask(self, one: Moving) -> None:
         about = archive_id(one.backup_id, one.to_store_id)

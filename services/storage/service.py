@@ -11,7 +11,7 @@ from services.storage.cleaner import Cleaner
 from services.storage.copier import Copier
 from services.storage.copies import Copies
 from services.storage.envelopes import Envelopes
-from services.storage.gauge import Gauge
+from services.storage.gauge import Gauge, GroupGauge
 from services.storage.kept import KeptArchives
 from services.storage.lane import Lane
 from services.storage.ledger import Ledger
@@ -85,6 +85,8 @@ class Storage:
         self._copies, self._kept, self._tiers = copies, kept, tiers
         self._settings, self._ledger = settings, Ledger(bus, catalogue)
         self._lanes: dict[str, list[Lane]] = {}
+        groups = GroupGauge(bus, catalogue)
+        self._groups = Lane("gauge groups", groups.look, every_s=settings.look_every_s)
         self._envelopes: dict[str, Envelopes] = {}
 
     async def listen(self) -> None:
@@ -96,6 +98,7 @@ class Storage:
                 self._open_lanes(group, store_id)
             # Apart, since each reader is allowed one filter, as narrow as its purpose.
             group.create_task(Tester(self._bus, self._stores).listen())
+            group.create_task(self._groups.run())
             for filters in (FACTS, COPIES, STORES):
                 group.create_task(self._follow(group, position, filters))
 
@@ -142,6 +145,7 @@ class Storage:
         return [fact.store_id for fact in facts if isinstance(fact, BackupImported)]
 
     def _wake(self, seq: int, *store_ids: str) -> None:
+        self._groups.wake(seq)
         for store_id in store_ids:
             for lane in self._lanes[store_id]:
                 lane.wake(seq)

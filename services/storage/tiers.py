@@ -27,6 +27,7 @@ class Moving(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     verified: bool
     held: bool
+    stored_bytes: int = 0
     copy_status: str | None = None
     copy_corrupt: bool = False
     copy_requested_at: datetime | None = None
@@ -103,6 +104,7 @@ class ReadModelTiers:
                 backups.c.completed_at,
                 backups.c.proof,
                 backups.c.holds,
+                backups.c.stored_bytes,
                 backups.c.locked_until,
                 archives.c.status.label("copy_status"),
                 archives.c.proof.label("copy_proof"),
@@ -129,6 +131,7 @@ def _moving(row: Row[Any], to_store_id: str) -> Moving:
         since=row.completed_at,
         verified=row.proof == "verified",
         held=bool(row.holds),
+        stored_bytes=row.stored_bytes or 0,
         copy_status=row.copy_status,
         copy_corrupt=row.copy_proof == "corrupt",
         copy_requested_at=row.copy_requested_at,

@@ -44,6 +44,8 @@ export const EVENT_TYPES = [
   'dispatch.resumed',
   'execution.failed',
   'execution.requested',
+  'group.filling',
+  'group.relieved',
   'key.adopted',
   'key.erased',
   'key.export_requested',

@@ -32,6 +32,7 @@ from shared.messages.facts import (
 )
 from shared.messages.facts.archives import archive_id
 from shared.messages.values import Problem
+from shared.readmodel.awaited import awaited_copies
 from shared.readmodel.standing import is_good
 from shared.readmodel.tables import archives, backups, stores
 
@@ -167,10 +168,9 @@ async def _refuse_without_room(deps: Dependencies, store_id: str, wanted_bytes: 
     store = await deps.read_model.one(select(stores.c.quota_bytes).where(stores.c.id == store_id))
     if store is None or store.quota_bytes is None:
         return
-    coming = (
-        select(func.coalesce(func.sum(backups.c.stored_bytes), 0))
-        .join(archives, archives.c.backup_id == backups.c.id)
-        .where(archives.c.store_id == store_id, archives.c.status == "requested")
+    awaited = awaited_copies()
+    coming = select(func.coalesce(func.sum(awaited.c.stored_bytes), 0)).where(
+        awaited.c.store_id == store_id
     )
     held = held_in(store_id)
     stands = select(func.coalesce(func.sum(held.c.stored_bytes), 0)).select_from(held)

@@ -63,6 +63,7 @@ from shared.messages.facts.executions import (
     ExecutionFailed,
     ExecutionRequested,
 )
+from shared.messages.facts.groups import GroupFilling, GroupRelieved
 from shared.messages.facts.notifications import (
     ChannelDisabled,
     ChannelTestRequested,
@@ -146,6 +147,8 @@ AnyFact: TypeAlias = (
     | StoreTested
     | StoreImportRequested
     | StoreImported
+    | GroupFilling
+    | GroupRelieved
     | StoreFilling
     | StoreRelieved
     | ArchiveRequested

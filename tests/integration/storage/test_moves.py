@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -14,6 +17,7 @@ from shared.messages.base import now
 from shared.messages.facts import (
     ArchiveDeleted,
     ArchiveReplicated,
+    ArchiveRequested,
     BackupCorrupted,
     BackupDeleted,
     BackupGarbageDeleted,
@@ -126,3 +130,24 @@ async def test_what_is_held_stays_where_it_is(platform: World, stores: tuple[Loc
 
     assert moved.backup_id == other.id
     assert (await row_of(platform, held)).store_id == "s1"
+
+
+@pytest.mark.usefixtures("a_month_later")
+async def test_nothing_moves_to_where_it_has_no_room_until_there_is(
+    platform: World, stores: tuple[Local, Local]
+) -> None:
+    hot, cold = stores
+    narrow = StoreSetting(
+        key="cold", name="cold", store={"kind": "local", "root": cold.root}, quota_bytes=1
+    )
+    await platform.bus.append(narrow)
+    async with storing(platform):
+        backup, _ = await completed(platform, hot, further=[])
+        await platform.heard(BackupVerified)
+        await asyncio.sleep(0.5)
+        assert await platform.all_of(ArchiveRequested) == []
+        wide = msgspec.structs.replace(narrow, id=uuid4(), quota_bytes=10**9)
+        await platform.bus.append(wide)
+        await platform.heard(BackupMoved)
+
+    assert (await row_of(platform, backup)).store_id == "cold"

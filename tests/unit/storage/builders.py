@@ -224,6 +224,9 @@ class Folded:
         found = [one.message for one in await self._bus.last_of("cfg.store.*")]
         return [one.key for one in found if isinstance(one, StoreSetting)]
 
+    async def group_levels(self) -> dict[str, Level]:
+        return {}
+
     async def level(self, store_id: str) -> Level:
         setting = (await self._bus.last_of(f"cfg.store.{store_id}"))[-1].message
         assert isinstance(setting, StoreSetting)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.storage.catalogue import Level
-from services.storage.gauge import THRESHOLDS, Gauge, reached
+from services.storage.gauge import THRESHOLDS, Gauge, GroupGauge, reached
 from shared.bus.base import EVENTS
 from shared.bus.memory import MemoryBus
-from shared.messages.facts import StoreFilling
+from shared.messages.facts import GroupFilling, StoreFilling
 
 
 def at(percent: int) -> Level:
@@ -65,6 +65,9 @@ class Filled:
     async def level(self, store_id: str) -> Level:
         return self.now
 
+    async def group_levels(self) -> dict[str, Level]:
+        return {"g1": self.now} if self.now.quota_bytes else {}
+
 
 async def test_looking_again_or_starting_again_repeats_nothing() -> None:
     bus, filled = MemoryBus(), Filled()
@@ -76,3 +79,15 @@ async def test_looking_again_or_starting_again_repeats_nothing() -> None:
     messages = [one.message for one in bus.server.stream(EVENTS).messages]
     assert [one.type for one in messages] == ["store.filling", "store.filling", "store.relieved"]
     assert [one.percent for one in messages if isinstance(one, StoreFilling)] == [80, 95]
+
+
+async def test_groups_are_told_of_in_the_same_way_and_relieved_without_a_quota() -> None:
+    bus, filled = MemoryBus(), Filled()
+    for level in (at(10), at(81), at(97), Level(stored_bytes=97)):
+        filled.now = level
+        for _ in range(2):
+            await GroupGauge(bus, filled).look(0)  # type: ignore[arg-type]  # what it asks
+
+    messages = [one.message for one in bus.server.stream(EVENTS).messages]
+    assert [one.type for one in messages] == ["group.filling", "group.filling", "group.relieved"]
+    assert [one.percent for one in messages if isinstance(one, GroupFilling)] == [80, 95]
