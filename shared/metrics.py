@@ -24,7 +24,7 @@ CONTENT_TYPE = exposition.CONTENT_TYPE_LATEST
 REGISTRY = CollectorRegistry()
 
 _RUN_S = (1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200)
-_ENDINGS = (
+ENDINGS = (
     *("backup.completed", "backup.failed", "backup.cancelled"),
     *("backup.verified", "backup.corrupted"),
     *("restore.completed", "restore.failed", "restore.cancelled"),
@@ -84,7 +84,7 @@ REQUEST_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
-for _type in _ENDINGS:
+for _type in ENDINGS:
     SAID.labels(_type)
 for _end in ("done", "again", "dead", "left"):
     HANDLED.labels(_end)
@@ -119,9 +119,9 @@ def said(message: Message) -> None:
             pass
 
 
-def exposed(more: Iterable[Metric] = ()) -> bytes:
-    """The process's metrics, and `more` of them, as OpenMetrics text."""
-    families = _Families([*REGISTRY.collect(), *more])
+def exposed(more: Iterable[Metric] = (), *, own: bool = True) -> bytes:
+    """The process's metrics, unless not `own`, and `more` of them, as OpenMetrics text."""
+    families = _Families([*(REGISTRY.collect() if own else ()), *more])
     return bytes(exposition.generate_latest(families))  # type: ignore[no-untyped-call]
 
 

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import Row, Select, func, select, union_all
 from sqlalchemy import cast as cast_sql
 
+from services.gateway.event_counts import EventCounts
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
 from shared.objectives import Standing, databases_of, judged, objectives_of
@@ -43,12 +44,16 @@ class Monitoring:
 
     def __init__(self, bus: Bus, read_model: ReadModel, clock: Callable[[], datetime]) -> None:
         self._bus, self._read_model, self._clock = bus, read_model, clock
+        self._counts = EventCounts(read_model)
         self._turn = asyncio.Lock()
         self._seen: list[Metric] = []
         self._seen_s = -FRESH_S
 
     async def families(self) -> list[Metric]:
         """The metrics, at most FRESH_S old; raises UnavailableError while they cannot be known."""
+        return [*await self._state(), await self._counts.family()]
+
+    async def _state(self) -> list[Metric]:
         async with self._turn:
             if time.monotonic() - self._seen_s >= FRESH_S:
                 self._seen = [

@@ -36,7 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `shared.keys.secret_keys`. `undo_window_s`: how long the deletion of a backup can be taken
     back, before it begins. `pool_limit`: the scheduler's, to foretell conflicts by.
     `allow_loopback`: whether stores may be on this very machine. `sample_data`: whether everything
-    here is made up, which every page then says."""
+    here is made up, which every page then says. `shared_port`: other gateways answer at the same
+    port, so that `/metrics` there leaves out what one process counts."""
 
     database_url: str
     encryption_key: str
@@ -57,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pool_limit: Annotated[int, Meta(ge=1)] = 4
     allow_loopback: bool = False
     sample_data: bool = False
+    shared_port: bool = False
     undo_window_s: Annotated[float, Meta(ge=0, le=31 * 86_400)] = 86_400.0
     admin_token_file: str = ""
 

@@ -105,7 +105,7 @@ class Installation:
         return Command(
             name=process or service,
             argv=[sys.executable, "-m", f"services.{service}"],
-            environment=self.environment(service),
+            environment=self.environment(service) | metrics_port(service, process),
             log=self.home.log(process or service),
             directory=Path(__file__).resolve().parents[2],
         )
@@ -146,6 +146,7 @@ class Installation:
             return (
                 limit
                 | sample
+                | ({"SHARED_PORT": "true"} if gateways(os.environ) > 1 else {})
                 | ON_THIS_MACHINE
                 | {
                     "GATEWAY_HOST": "127.0.0.1",
@@ -190,6 +191,14 @@ def secret_files(service: str, keys: KeyFolder, database_url: Path) -> dict[str,
             "WORKER_CERTIFICATE_FILE": keys.certificate,
         },
     }.get(service, {})
+
+
+def metrics_port(service: str, process: str) -> dict[str, str]:
+    """Of several gateways each has its own port for its metrics: the given one, and those after."""
+    first, number = _settings_for(service).get("METRICS_PORT", ""), process.rpartition("-")[2]
+    if not first.isdecimal() or int(first) == 0 or not number.isdecimal():
+        return {}
+    return {"METRICS_PORT": str(int(first) + int(number) - 1)}
 
 
 def _settings_for(service: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 import pytest
+from prometheus_client.core import GaugeMetricFamily
 
 from services.launcher.ports import free_port
 from shared import metrics
@@ -45,3 +46,9 @@ async def test_a_process_serves_its_metrics_where_it_is_told_to() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.ClientConnectionError):
             await session.get(f"http://127.0.0.1:{port}/metrics")
+
+
+def test_what_a_process_counts_can_be_left_out() -> None:
+    more = [GaugeMetricFamily("holdfast_projection_lag_events", "x", value=1.0)]
+
+    assert set(samples(metrics.exposed(more, own=False))) == {"holdfast_projection_lag_events"}

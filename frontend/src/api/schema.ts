@@ -1003,7 +1003,8 @@ export interface paths {
         };
         /**
          * ReadMetrics
-         * @description Read the metrics as OpenMetrics text: of this gateway process, and of the installation.
+         * @description Read the metrics as OpenMetrics text: of the installation, and of this gateway process where
+         *     it has its port for itself.
          */
         get: operations["read_metrics"];
         put?: never;

@@ -18,7 +18,8 @@ from shared.metrics import CONTENT_TYPE, exposed
     media_type="application/openmetrics-text",
 )
 async def read_metrics(deps: Deps) -> Response[bytes]:
-    """Read the metrics as OpenMetrics text: of this gateway process, and of the installation."""
+    """Read the metrics as OpenMetrics text: of the installation, and of this gateway process where
+    it has its port for itself."""
     return await _metrics(deps)
 
 
@@ -29,7 +30,10 @@ async def metrics_outside(deps: Deps) -> Response[bytes]:
 
 
 async def _metrics(deps: Dependencies) -> Response[bytes]:
-    return Response(exposed(await deps.monitoring.families()), media_type=CONTENT_TYPE)
+    # Whoever answers at a shared port is chance: counters would seem to begin again all the time.
+    own = not deps.settings.shared_port
+    text = exposed(await deps.monitoring.families(), own=own)
+    return Response(text, media_type=CONTENT_TYPE)
 
 
 ROUTES = [read_metrics]

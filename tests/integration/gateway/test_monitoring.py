@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
+from services.gateway.event_counts import EventCounts
 from shared import trace
 from shared.bus.base import EVENTS
 from shared.messages.facts import BackupRequested
@@ -54,6 +55,8 @@ async def test_a_scrape_tells_of_queue_backups_stores_and_the_log(
     assert age >= 0
     (stored,) = [value for name, value in seen.items() if name.startswith("holdfast_store_bytes")]
     assert stored > 0
+    assert seen['holdfast_events_total{type="backup.completed"}'] == 1
+    assert seen['holdfast_events_total{type="backup.failed"}'] == 0
     assert seen["holdfast_projection_lag_events"] == 0
     assert seen['holdfast_servers{health="unknown"}'] == 1
     assert await scraped(gateway, "/api/v1/metrics")
@@ -176,3 +179,19 @@ async def test_the_installation_is_shown_at_a_glance_with_what_is_wrong(gateway:
     assert events["messages"] + events["deleted"] == events["last_seq"] > 0
     assert {one["name"] for one in seen["streams"]} == {"EVENTS", "LOGS", "DLQ", "AUDIT_CKPT"}
     assert int(seen["versions"]["postgresql"].split(".")[0]) >= 16
+
+
+async def test_events_are_counted_up_to_each_scrape_and_alike_by_every_replica(
+    gateway: Gateway, wish: dict[str, Any]
+) -> None:
+    before = await scraped(gateway)
+    made = (await gateway.call("POST", "/backups", wish)).json()
+    await completed(gateway, made["id"])
+
+    counted = await scraped(gateway)
+    replica = await EventCounts(gateway.deps.read_model).family()
+
+    name = 'holdfast_events_total{type="backup.completed"}'
+    assert counted[name] == before[name] + 1
+    (same,) = [one.value for one in replica.samples if one.labels == {"type": "backup.completed"}]
+    assert same == counted[name]
