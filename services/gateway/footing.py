@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import msgspec
 from sqlalchemy import func, select
 
 from shared.bus import Bus
-from shared.bus.base import AUDIT_CKPT, DLQ, EVENTS, LOGS
+from shared.bus.base import AUDIT_CKPT, DLQ, EVENTS, LOGS, Entry
 from shared.readmodel.reader import ReadModel
 from shared.serving import Beat
 from shared.version import version
@@ -39,13 +39,9 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-async def replicas(bus: Bus) -> list[Replica]:
-    """Every process of every service, by service."""
-    beats = bus.kv("beats")
-    entries = await asyncio.gather(
-        *(beats.get(key) for key in sorted(await beats.keys("service.")))
-    )
-    return [replica for one in entries if one and one.value for replica in _said(one.value)]
+def replicas(alive: Iterable[Entry]) -> list[Replica]:
+    """The processes of these beats."""
+    return [replica for one in alive for replica in _said(one.value or b"")]
 
 
 def _said(beat: bytes) -> Iterator[Replica]:

@@ -15,9 +15,10 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy import Row, Select, func, select, union_all
 from sqlalchemy import cast as cast_sql
 
+from services.gateway.beats import Beats
 from services.gateway.event_counts import EventCounts
 from shared.bus import Bus, Delivery
-from shared.bus.base import EVENTS
+from shared.bus.base import EVENTS, Entry
 from shared.objectives import Standing, databases_of, judged, objectives_of
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
@@ -44,7 +45,7 @@ class Monitoring:
 
     def __init__(self, bus: Bus, read_model: ReadModel, clock: Callable[[], datetime]) -> None:
         self._bus, self._read_model, self._clock = bus, read_model, clock
-        self._counts = EventCounts(read_model)
+        self._counts, self._beats = EventCounts(read_model), Beats(bus)
         self._turn = asyncio.Lock()
         self._seen: list[Metric] = []
         self._seen_s = -FRESH_S
@@ -52,6 +53,10 @@ class Monitoring:
     async def families(self) -> list[Metric]:
         """The metrics, at most FRESH_S old; raises UnavailableError while they cannot be known."""
         return [*await self._state(), await self._counts.family()]
+
+    async def alive(self) -> list[Entry]:
+        """The last beat of each process that is not known to be gone."""
+        return await self._beats.alive()
 
     async def _state(self) -> list[Metric]:
         async with self._turn:
@@ -204,8 +209,8 @@ class Monitoring:
         family = GaugeMetricFamily(
             "holdfast_service_replicas", "Processes that beat lately.", labels=["service"]
         )
-        keys = await self._bus.kv("beats").keys("service.")
-        for service, number in sorted(Counter(key.split(".")[1] for key in keys).items()):
+        alive = await self.alive()
+        for service, number in sorted(Counter(one.key.split(".")[1] for one in alive).items()):
             family.add_metric([service], number)
         return family
 

@@ -21,7 +21,7 @@ async def read_system(deps: Deps) -> Overview:
     return msgspec.structs.replace(
         seen,
         warnings=[*warnings, *seen.warnings],
-        replicas=await replicas(deps.bus),
+        replicas=replicas(await deps.monitoring.alive()),
         streams=await streams(deps.bus),
         versions=await versions(deps.read_model),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from services.gateway.beats import Beats
 from services.gateway.footing import SHOWN, replicas, streams
 from shared.bus.memory import MemoryBus
 from shared.serving import Beat
@@ -15,7 +16,7 @@ async def test_every_process_is_shown_with_its_version() -> None:
         said = Beat(service="storage", replica=replica, pid=7, host="h1", version=version)
         await bus.kv("beats").put(f"service.storage.{replica}", msgspec.json.encode(said))
 
-    seen = await replicas(bus)
+    seen = replicas(await Beats(bus).alive())
 
     assert [(one.service, one.host, one.version) for one in seen] == [
         ("storage", "h1", "1.0"),
@@ -29,7 +30,9 @@ async def test_what_a_later_version_beats_hides_nobody() -> None:
     await bus.kv("beats").put("service.health.x", msgspec.json.encode(said))
     await bus.kv("beats").put("service.storage.y", b'{"since": 5}')
 
-    assert [(one.service, one.version) for one in await replicas(bus)] == [("health", "")]
+    assert [(one.service, one.version) for one in replicas(await Beats(bus).alive())] == [
+        ("health", "")
+    ]
 
 
 async def test_each_stream_is_shown_with_what_it_holds() -> None:
