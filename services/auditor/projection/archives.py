@@ -98,7 +98,7 @@ def deletion_begun(event: ArchiveDeletionBegun, seq: int) -> Iterator[Change]:
 
 def deleted(event: ArchiveDeleted, seq: int) -> Iterator[Change]:
     everything = frozenset({"requested", "stored", "failed", "expired"})
-    yield from _when(event, everything, status="deleted", version=seq)
+    yield from _when(event, everything, status="deleted", deleted_at=event.at, version=seq)
 
 
 def _when(event: ArchiveFact, statuses: frozenset[str], **values: Any) -> Iterator[Change]:

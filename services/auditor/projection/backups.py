@@ -297,7 +297,8 @@ def _ended(backup: Row) -> str:
 
 
 def deleted(event: BackupDeleted, seq: int) -> Iterator[Change]:
-    yield _on(event.backup_id, update(status="deleted", version=seq))
+    values = {"status": "deleted", "deleted_at": event.at, "version": seq}
+    yield _on(event.backup_id, update(**values))
 
 
 def garbage_deleted(event: BackupGarbageDeleted, _seq: int) -> Iterator[Change]:

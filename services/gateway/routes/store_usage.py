@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
-from sqlalchemy import Row, Subquery, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Row, Subquery, Table, func, literal, or_, select, union_all
 from uuid_utils.compat import uuid7
 
 from services.gateway import configured
@@ -23,7 +23,7 @@ from services.gateway.routes.stores import STORE
 from services.gateway.scope import visible
 from shared.messages.facts import StoreTested, StoreTestRequested
 from shared.messages.values import Problem
-from shared.readmodel.tables import STANDING, archives, backups
+from shared.readmodel.tables import COPIED, STANDING, archives, backups
 
 DAYS = 30
 MOST_DATABASES = 100
@@ -39,7 +39,7 @@ class DatabaseUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store held at the end of a day (UTC), of what it holds now."""
+    """What the store held at the end of a day (UTC)."""
 
     day: date
     stored_bytes: int
@@ -81,7 +81,7 @@ async def store_usage(store_id: FromPath[UUID], deps: Deps, caller: Who) -> Usag
     """Show what the store holds, by database and by day, and when it will be full."""
     row = await configured.row_of(deps, STORE, str(store_id))
     held = held_in(row.id)
-    days = await _days(deps, held)
+    days = await _days(deps, row.id)
     total = await deps.read_model.one(
         select(
             func.count().label("backups"),
@@ -123,15 +123,21 @@ def _capacity(store: Row[Any], stored: int) -> int | None:
     return min(limits, default=None)
 
 
-def held_in(store_id: str) -> Subquery:
-    """Every archive that stands in the store: of its own backups, and copies."""
+def held_in(store_id: str, *, gone: bool = False) -> Subquery:
+    """Every archive that stands in the store: of its own backups, and copies. With `gone` also what
+    stood there and is known to have gone at `gone_at`."""
     own = select(
         backups.c.server_id,
         backups.c.database_id,
         backups.c.database_name,
         backups.c.stored_bytes,
         backups.c.completed_at.label("at"),
-    ).where(backups.c.store_id == store_id, backups.c.status.in_(STANDING))
+        backups.c.deleted_at.label("gone_at"),
+    ).where(
+        backups.c.store_id == store_id,
+        _stands(backups, STANDING, gone=gone),
+        backups.c.stored_bytes.is_not(None),
+    )
     copies = (
         select(
             backups.c.server_id,
@@ -139,27 +145,51 @@ def held_in(store_id: str) -> Subquery:
             backups.c.database_name,
             archives.c.stored_bytes,
             archives.c.stored_at.label("at"),
+            archives.c.deleted_at.label("gone_at"),
         )
         .join(backups, backups.c.id == archives.c.backup_id)
-        .where(archives.c.store_id == store_id, archives.c.status.in_(("stored", "expired")))
+        .where(
+            archives.c.store_id == store_id,
+            _stands(archives, COPIED, gone=gone),
+            archives.c.stored_bytes.is_not(None),
+        )
     )
     return union_all(own, copies).subquery()
 
 
-async def _days(deps: Dependencies, held: Subquery) -> list[DayUsage]:
+def _stands(table: Table, standing: tuple[str, ...], *, gone: bool) -> ColumnElement[bool]:
+    stands = table.c.status.in_(standing)
+    return or_(stands, table.c.deleted_at.is_not(None)) if gone else stands
+
+
+async def _days(deps: Dependencies, store_id: str) -> list[DayUsage]:
     today = deps.clock().astimezone(UTC).date()
     first = today - timedelta(days=DAYS - 1)
-    day = func.greatest(func.date(func.timezone("UTC", held.c.at)), literal(first))
-    query = select(day.label("day"), func.sum(held.c.stored_bytes).label("bytes")).group_by(day)
-    added = {row.day: int(row.bytes) for row in await deps.read_model.rows(query)}
+    held = held_in(store_id, gone=True)
+    came, went = [
+        await _by_day(deps, held, moment, first) for moment in (held.c.at, held.c.gone_at)
+    ]
     total = 0
     found: list[DayUsage] = []
     for number in range(DAYS):
         at = first + timedelta(days=number)
-        total += added.get(at, 0)
+        total += came.get(at, 0) - went.get(at, 0)
         if total or found:
             found.append(DayUsage(day=at, stored_bytes=total))
     return found
+
+
+async def _by_day(
+    deps: Dependencies, held: Subquery, moment: ColumnElement[Any], first: date
+) -> dict[date, int]:
+    """Bytes by the day of `moment`; what was before `first` counts there."""
+    day = func.greatest(func.date(func.timezone("UTC", moment)), literal(first))
+    query = (
+        select(day.label("day"), func.sum(held.c.stored_bytes).label("bytes"))
+        .where(moment.is_not(None))
+        .group_by(day)
+    )
+    return {row.day: int(row.bytes) for row in await deps.read_model.rows(query)}
 
 
 def _database(row: Row[Any]) -> DatabaseUsage:

@@ -92,6 +92,7 @@ backups = Table(
     Column("delete_after", when),
     # Since then objects may be gone.
     Column("deletion_begun_at", when),
+    Column("deleted_at", when),
     # Until then the store itself lets nobody delete it.
     Column("locked_until", when),
     # The platform's key that its newest envelope is sealed to; NULL where nobody said.
@@ -158,6 +159,7 @@ archives = Table(
     # Until then its expiry can be taken back; NULL where nobody may, since it moved, say.
     Column("delete_after", when),
     Column("deletion_begun_at", when),
+    Column("deleted_at", when),
     Column("version", BigInteger, nullable=False),
     Index("archives_by_backup", "backup_id"),
     Index("archives_by_store", "store_id", "status"),

@@ -16,6 +16,7 @@ from shared.messages.facts import (
     BackupAttempted,
     BackupCompleted,
     BackupCorrupted,
+    BackupDeleted,
     BackupVerified,
     BackupVerifyRequested,
     StoreTested,
@@ -37,7 +38,11 @@ async def stores(gateway: Gateway, tmp_path: Path) -> tuple[str, str]:
 
 
 async def completed(
-    platform: Platform, gateway: Gateway, stores: tuple[str, str], size: int = 300
+    platform: Platform,
+    gateway: Gateway,
+    stores: tuple[str, str],
+    size: int = 300,
+    at: datetime | None = None,
 ) -> dict[str, Any]:
     servers = (await gateway.call("GET", "/servers")).json()["items"]
     server = servers[0] if servers else await gateway.add_server()
@@ -59,8 +64,9 @@ async def completed(
         server_version="16",
         taken_at=datetime.now(UTC) - timedelta(minutes=1),
     )
+    now = datetime.now(UTC)
     done = BackupCompleted(
-        **about, prefix=prefix, started_at=datetime.now(UTC), seconds=1.0, archive=archive
+        **about, prefix=prefix, started_at=now, seconds=1.0, archive=archive, at=at or now
     )
     landed = await platform.bus.append(done)
     await gateway.deps.read_model.at_least(landed.seq)
@@ -236,6 +242,23 @@ async def test_a_test_of_a_store_answers_with_what_storage_found(
 async def shown_after_its_test(gateway: Gateway, store_id: str) -> dict[str, Any]:
     found: dict[str, Any] = (await gateway.call("GET", f"/stores/{store_id}")).json()
     return found if found.get("tested_at") else {}
+
+
+async def test_the_past_of_a_store_holds_what_was_deleted_since(
+    platform: Platform, gateway: Gateway, stores: tuple[str, str]
+) -> None:
+    today = datetime.now(UTC)
+    old = await completed(platform, gateway, stores, 300, today - timedelta(days=20))
+    await completed(platform, gateway, stores, 500, today - timedelta(days=15))
+    about = {"backup_id": UUID(old["id"]), "at": today - timedelta(days=10)}
+    landed = await platform.bus.append(BackupDeleted(**about, freed_bytes=300))
+    await gateway.deps.read_model.at_least(landed.seq)
+
+    usage = (await gateway.call("GET", f"/stores/{stores[0]}/usage")).json()
+
+    held = [one["stored_bytes"] for one in usage["days"]]
+    assert held == [300] * 5 + [800] * 5 + [500] * 11
+    assert (usage["backups"], usage["stored_bytes"]) == (1, 500)
 
 
 async def test_the_usage_of_a_store_is_told_by_database_and_by_day(

@@ -1,4 +1,4 @@
-"""What expired can come back until its deletion has begun, copies too."""
+"""What expired can come back until its deletion has begun; and when what went was gone."""
 
 from __future__ import annotations
 
@@ -16,3 +16,5 @@ def upgrade() -> None:
     op.add_column("backups", sa.Column("deletion_begun_at", when))
     op.add_column("archives", sa.Column("delete_after", when))
     op.add_column("archives", sa.Column("deletion_begun_at", when))
+    op.add_column("backups", sa.Column("deleted_at", when))
+    op.add_column("archives", sa.Column("deleted_at", when))
