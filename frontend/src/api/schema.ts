@@ -3712,6 +3712,7 @@ export interface components {
             actor: string;
             attempts: number;
             cancel_requested_at?: string | null;
+            database_id?: string | null;
             dispatched_at?: string | null;
             ended_at?: string | null;
             /** Format: uuid */
@@ -3719,6 +3720,7 @@ export interface components {
             kind: string;
             /** Format: uuid */
             object_id: string;
+            object_name?: string | null;
             pool: string;
             problem?: {
                 [key: string]: unknown;
@@ -3733,6 +3735,8 @@ export interface components {
             started_at?: string | null;
             /** @enum {string} */
             status: "requested" | "dispatched" | "running" | "completed" | "failed" | "cancelled";
+            target_name?: string | null;
+            test?: boolean | null;
             version: number;
             worker?: string | null;
         };
@@ -13085,6 +13089,10 @@ export interface operations {
             query?: {
                 /** @description `next_cursor` of the page before */
                 cursor?: string | null;
+                /** @description Only runs that backed up, read or restored this database */
+                database_id?: string | null;
+                /** @description Only runs that ended, or only those that have not */
+                ended?: boolean | null;
                 /** @description Only runs of this kind */
                 kind?: "backup" | "restore" | "verification" | "command" | "test" | "discovery" | null;
                 /** @description How many items at most */
