@@ -182,6 +182,9 @@ async def test_a_first_run_ends_in_a_completed_backup_and_says_that_all_is_safe(
 
     async with house.page(house.run_url) as page:
         await expect(page.get_by_role("log")).to_contain_text("pg_dump")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Backup of shop on db-main")
+        # It ended before the page was opened: what it read in which time is still told.
+        await expect(page.get_by_role("main")).to_contain_text("on average")
 
 
 SLOW_LINE_S = 0.004
@@ -215,6 +218,7 @@ async def test_the_progress_of_a_running_backup_moves_without_a_reload(house: Ho
 
         row = page.get_by_role("row").filter(has=page.locator(f"a[href='/runs/{asked['run_id']}']"))
         await expect(row).to_contain_text("Completed", timeout=WITHIN_MS)
+        await expect(row).to_contain_text("Backup of large")
         assert len(await page.evaluate("[...window.amounts]")) > 1
 
 
@@ -255,6 +259,9 @@ async def test_a_failed_run_tells_its_cause_and_the_likely_fix(house: House) -> 
         alert = page.get_by_role("alert")
         await expect(alert).to_contain_text("no database of this name")
         await expect(alert).to_contain_text("Likely fix")
+        stages = page.get_by_role("list", name="Stages").get_by_role("listitem")
+        await expect(stages.filter(has_text="(failed here)")).to_have_text(["Connecting (failed here)"])
+        await expect(stages.filter(has_text="Copying the data")).to_contain_text("(not reached)")
 
 
 async def test_the_restore_wizard_leads_to_a_proved_restore(house: House) -> None:
