@@ -14,7 +14,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, Response, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Request,
+    Response,
+    Route,
+    expect,
+)
 
 from services.cli.demo.api import Api
 from services.cli.demo.customer import Customer, customer
@@ -102,12 +111,12 @@ class House:
             session.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
             yield Api(session)
 
-    async def reached_by(self, api: Api, name: str, port: int) -> str:
+    async def reached_by(self, api: Api, name: str, port: int, endpoint: str = "main") -> str:
         """The customer's server once more, under a name, through another port; its id."""
         known = self.customer.database("postgres")
         engine = {"kind": "postgresql", "host": known.host, "port": port, "tls": "off"}
         who = {"user": known.user, "password": known.password}
-        endpoints = [{"name": "main", "engine": engine | who}]
+        endpoints = [{"name": endpoint, "engine": engine | who}]
         server = {"name": name, "runner": {"kind": "local"}, "endpoints": endpoints}
         return str((await api.post("/servers", server))["id"])
 
@@ -260,7 +269,9 @@ async def test_a_failed_run_tells_its_cause_and_the_likely_fix(house: House) -> 
         await expect(alert).to_contain_text("no database of this name")
         await expect(alert).to_contain_text("Likely fix")
         stages = page.get_by_role("list", name="Stages").get_by_role("listitem")
-        await expect(stages.filter(has_text="(failed here)")).to_have_text(["Connecting (failed here)"])
+        await expect(stages.filter(has_text="(failed here)")).to_have_text(
+            ["Connecting (failed here)"]
+        )
         await expect(stages.filter(has_text="Copying the data")).to_contain_text("(not reached)")
 
 
@@ -283,6 +294,46 @@ async def test_the_restore_wizard_leads_to_a_proved_restore(house: House) -> Non
         await page.wait_for_url("**/runs/*")
         await expect(page.get_by_test_id("proof")).to_contain_text("Proved.", timeout=WITHIN_MS)
         await expect(page.get_by_test_id("proof")).to_contain_text("5,000 rows")
+
+
+async def few_servers(route: Route) -> None:
+    """As where there are more servers than one page of a list holds."""
+    await route.continue_(url=route.request.url.replace("limit=50", "limit=1"))
+
+
+async def test_a_restore_keeps_what_was_filled_in_and_finds_any_server_with_its_endpoint(
+    house: House,
+) -> None:
+    known = house.customer.database("postgres")
+    async with house.api() as api:
+        first = (await api.get("/backups?status=completed"))["items"][-1]
+        place = {name: first[name] for name in ("server_id", "endpoint")} | {"name": "shop"}
+        asked = await api.post("/backups", {"database": place, "store_id": first["store_id"]})
+        await api.ended(asked["run_id"])
+        spare = await house.reached_by(api, "spare", known.port, endpoint="second")
+
+    async with house.page("/backups") as page:
+        await page.route("**/api/v1/servers?limit=50*", few_servers)
+        await page.route("**/api/v1/servers?name=*", few_servers)
+        await page.goto(f"/backups/{first['id']}/restore")
+        await page.get_by_label("New database").fill("elsewhere")
+        await page.get_by_label("Reason").fill("another drill")
+        await page.get_by_label("Another point").select_option(asked["id"])
+        await expect(page).to_have_url(re.compile(asked["id"]))
+        await page.get_by_label("Find a server by its name").fill("spa")
+        await page.get_by_label("Server", exact=True).select_option(label="spare")
+        await expect(page.get_by_label("Endpoint")).to_have_value("second")
+        await expect(page.get_by_label("New database")).to_have_value("elsewhere")
+        await expect(page.get_by_label("Reason")).to_have_value("another drill")
+        await page.get_by_label("Type elsewhere to confirm").fill("elsewhere")
+        await page.get_by_role("button", name="Restore", exact=True).click()
+        await page.wait_for_url("**/runs/*")
+        heading = page.get_by_role("heading", level=1)
+        await expect(heading).to_have_text("Restore of shop into elsewhere on spare")
+
+    async with house.api() as api:
+        restore = (await api.get(f"/restores?backup_id={asked['id']}"))["items"][0]
+    assert (restore["target_server_id"], restore["target_endpoint"]) == (spare, "second")
 
 
 async def test_a_backup_is_read_with_its_keys_and_says_so(house: House) -> None:
