@@ -256,6 +256,62 @@ async def test_a_waiting_run_is_cancelled_from_its_page_which_shows_it_live(hous
         await holding.close()
 
 
+async def test_the_overview_shows_what_runs_however_much_ended_since(house: House) -> None:
+    await house.load("busy")
+    holding = await house.customer.database("busy").connect()
+    try:
+        await holding.execute("BEGIN; LOCK TABLE items")
+        async with house.api() as api:
+            server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+            store = (await api.get("/stores"))["items"][0]["id"]
+            place = {"server_id": server, "endpoint": "main", "name": "busy"}
+            asked = await api.post("/backups", {"database": place, "store_id": store})
+            for _ in range(10):
+                await api.post(f"/servers/{server}/test-connection", {})
+            newest = (await api.get("/runs?limit=8"))["items"]
+            assert asked["run_id"] not in {run["id"] for run in newest}
+
+            async with house.page("/") as page:
+                link = page.get_by_role("link", name="Backup of busy on db-main")
+                await expect(link).to_be_visible(timeout=WITHIN_MS)
+                await page.get_by_role("link", name="All that run").click()
+                await page.wait_for_url("**/runs?status=open")
+                await expect(page.get_by_role("row").filter(has_text="busy")).to_be_visible()
+            await holding.execute("ROLLBACK")
+            await api.ended(asked["run_id"])
+    finally:
+        await holding.close()
+
+
+async def test_a_warning_leads_to_what_it_is_about(house: House) -> None:
+    async with house.api() as api:
+        await api.post("/dispatch/pause", {"reason": "a move"})
+        try:
+            async with house.page("/") as page:
+                warnings = page.get_by_role("list", name="Warnings")
+                await warnings.get_by_role("link", name="No run begins").click()
+                await page.wait_for_url("**/runs")
+        finally:
+            await api.post("/dispatch/resume", {})
+
+
+async def test_what_is_left_to_set_up_stays_on_the_overview_until_it_is_put_away(
+    house: House,
+) -> None:
+    async with house.page("/") as page:
+        left = page.get_by_role("region", name="Left to set up")
+        await expect(left).to_contain_text("Set a schedule", timeout=WITHIN_MS)
+        await expect(left).to_contain_text("Add a channel")
+        await expect(left).not_to_contain_text("Add a store")
+        await left.get_by_role("button", name="Put away").click()
+        await expect(left).to_have_count(0)
+
+        await page.reload()
+        await expect(page.get_by_text("Good backups, 30 days")).to_be_visible()
+        await page.wait_for_load_state("networkidle")
+        await expect(left).to_have_count(0)
+
+
 async def test_a_failed_run_tells_its_cause_and_the_likely_fix(house: House) -> None:
     async with house.api() as api:
         server = (await api.get("/servers?name=db-main"))["items"][0]["id"]

@@ -3449,6 +3449,7 @@ export interface components {
             versions?: {
                 [key: string]: string;
             };
+            warned?: components["schemas"]["Warned"][];
             warnings?: string[];
         };
         /** Page[AuditEntry] */
@@ -4077,6 +4078,13 @@ export interface components {
         UserPage: {
             items: components["schemas"]["User"][];
             next_cursor?: string | null;
+        };
+        /** Warned */
+        Warned: {
+            /** @enum {string} */
+            about: "service" | "read_model" | "audit" | "store" | "server" | "database" | "dispatch";
+            id?: string | null;
+            text: string;
         };
         /** Why */
         Why: {

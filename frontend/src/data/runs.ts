@@ -11,6 +11,7 @@ export const OPEN: readonly RunStatus[] = ['requested', 'dispatched', 'running']
 export const isOpen = (run: Run) => OPEN.includes(run.status)
 
 interface Wanted {
+  /** A status, or `open` for all that have not ended. */
   status?: string
   kind?: string
   server_id?: string
@@ -33,11 +34,11 @@ export const useRuns = (wanted: MaybeRefOrGetter<Wanted> = {}) =>
     (cursor) => {
       const { status, kind, server_id, database_id, ended, limit = 50 } = toValue(wanted)
       const query = {
-        status: (status || undefined) as RunStatus | undefined,
+        status: (status && status !== 'open' ? status : undefined) as RunStatus | undefined,
         kind: (kind || undefined) as never,
         server_id: server_id || undefined,
         database_id: database_id || undefined,
-        ended,
+        ended: status === 'open' ? false : ended,
         limit,
         cursor,
       }
