@@ -528,6 +528,36 @@ async def test_a_dialog_gives_the_focus_back_however_it_is_closed(shown: Sample)
     await context.close()
 
 
+async def test_a_key_that_is_shown_once_goes_only_when_somebody_says_so(shown: Sample) -> None:
+    """And what is told meanwhile is seen, and reached, above the dialog."""
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    await settled(page, "/developers?tab=keys")
+    await page.get_by_role("button", name="Make a key").click()
+    dialog = page.get_by_role("dialog", name="Make an API key")
+    await dialog.get_by_label("Name").fill("once")
+    await dialog.get_by_role("button", name="All that only read").click()
+    await dialog.get_by_role("button", name="Make the key").click()
+    secret = dialog.get_by_text("Copy it now")
+    await expect(secret).to_be_visible()
+    await page.mouse.click(5, 5)
+    for _ in range(3):
+        await page.keyboard.press("Escape")
+    await expect(secret).to_be_visible()
+
+    await dialog.get_by_role("button", name="Copy").click()
+    told = page.get_by_role("status").filter(has_text="Copied")
+    await told.get_by_role("button", name="Dismiss").click()
+    await expect(told).to_have_count(0)
+    await dialog.get_by_role("button", name="Copy").click()
+    await dialog.get_by_role("button", name="Done").click()
+    await expect(dialog).to_have_count(0)
+    await expect(told).to_be_visible()
+    await context.close()
+
+
 async def test_a_policy_tells_what_it_would_do_to_the_backups_that_there_are(
     shown: Sample,
 ) -> None:
