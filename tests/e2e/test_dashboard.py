@@ -328,7 +328,7 @@ async def test_a_failed_run_tells_its_cause_and_the_likely_fix(house: House) -> 
         await expect(stages.filter(has_text="(failed here)")).to_have_text(
             ["Connecting (failed here)"]
         )
-        await expect(stages.filter(has_text="Copying the data")).to_contain_text("(not reached)")
+        await expect(stages.filter(has_text="Copying")).to_contain_text("(not reached)")
 
 
 async def test_the_restore_wizard_leads_to_a_proved_restore(house: House) -> None:

@@ -27,7 +27,7 @@ it('does not guess where a run failed whose log is gone', () => {
 
 it('tells a stop from a failure', () => {
   expect(inState({ status: 'cancelled' }, 'data', 'stopped')).toEqual(['data'])
-  expect(endedIn(stepsOf(run({ status: 'cancelled' }), 'data'))).toContain('It was stopped at “Copying the data”')
+  expect(endedIn(stepsOf(run({ status: 'cancelled' }), 'data'))).toContain('It was stopped at “Copying”')
 })
 
 it('follows a run while it works, and ticks all of one that completed', () => {

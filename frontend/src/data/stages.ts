@@ -7,13 +7,13 @@ const WORK: Record<string, readonly string[]> = {
   verification: ['verify'],
 }
 const WORDS: Record<string, string> = {
-  queued: 'Waiting its turn',
+  queued: 'Waiting',
   begin: 'Connecting',
-  data: 'Copying the data',
-  check: 'Reading it back',
-  index: 'Listing its parts',
+  data: 'Copying',
+  check: 'Checking',
+  index: 'Listing parts',
   log: 'Keeping the log',
-  envelope: 'Locking up its key',
+  envelope: 'Sealing the key',
   manifest: 'Signing',
   restore: 'Restoring and comparing',
   verify: 'Reading with its keys',
