@@ -230,6 +230,12 @@ async def test_the_progress_of_a_running_backup_moves_without_a_reload(house: Ho
         await expect(row).to_contain_text("Backup of large")
         assert len(await page.evaluate("[...window.amounts]")) > 1
 
+    # Whoever comes when it is over still sees how fast it was all the time.
+    async with house.page(f"/runs/{asked['run_id']}") as page:
+        curve = page.get_by_role("img", name="Bytes read a second")
+        await expect(curve).to_be_visible(timeout=WITHIN_MS)
+        await expect(page.get_by_role("main")).to_contain_text("on average, at most")
+
 
 async def test_a_waiting_run_is_cancelled_from_its_page_which_shows_it_live(house: House) -> None:
     await house.load("locked")

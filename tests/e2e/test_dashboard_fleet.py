@@ -432,6 +432,25 @@ async def test_a_change_of_page_moves_the_focus_to_its_title_and_names_the_tab(
     await context.close()
 
 
+async def test_the_overview_leads_to_all_that_needs_attention(shown: Sample) -> None:
+    """It has room for six of them, however many there are."""
+    context = await shown.somebody("light")
+    page = await context.new_page()
+
+    async def many(route: Route) -> None:
+        answer = await route.fetch()
+        body = await answer.json()
+        body["counts"] = {"unprotected": 40, "endangered": 0, "protected": 3}
+        await route.fulfill(response=answer, json=body)
+
+    await page.route("**/api/v1/databases/protection?*", many)
+    await settled(page, "/")
+    link = page.get_by_role("link", name="All 40 that need attention")
+
+    await expect(link).to_have_attribute("href", "/databases?safety=unprotected")
+    await context.close()
+
+
 async def test_no_single_key_begins_a_run(shown: Sample) -> None:
     context = await shown.somebody("light")
     page = await context.new_page()
