@@ -1,6 +1,7 @@
 import type { QueryClient } from '@tanstack/vue-query'
 import { createRouter, createWebHistory, type RouteLocationNormalized } from 'vue-router'
 import { onSignedOut } from './api/session'
+import { arriving } from './components/arriving'
 import { accountQuery, setupQuery, type Right } from './data/account'
 import { placeOf } from './navigation'
 
@@ -66,8 +67,11 @@ export function routerOf(queries: QueryClient) {
   })
 
   router.beforeEach((to) => admitted(to, queries))
-  router.afterEach((to) => {
+  router.afterEach((to, from) => {
+    // A page that shows one thing says more, once it knows what.
+    if (from.matched.length && to.path === from.path) return
     document.title = `${to.meta.title} · Holdfast`
+    if (from.matched.length) arriving()
   })
   onSignedOut(() => {
     const here = router.currentRoute.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import msgspec
 from prometheus_client.metrics_core import Metric
@@ -37,10 +38,18 @@ class StoreLevel(msgspec.Struct, frozen=True, kw_only=True):
     quota_bytes: int | None
 
 
+class Warned(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong, in a sentence, and what with; `id` where it is about one thing."""
+
+    text: str
+    about: Literal["service", "read_model", "audit", "store", "server", "database", "dispatch"]
+    id: str | None = None
+
+
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The installation. `services`: processes that beat lately, by service. `warnings`: what is
-    wrong with any of it, in sentences; none when all is well. `versions`: of the replica that
-    answers, and of what it stands on."""
+    wrong with any of it, in sentences; none when all is well. `warned`: the same, each with what
+    it is about. `versions`: of the replica that answers, and of what it stands on."""
 
     services: dict[str, int]
     projection_lag_events: int
@@ -52,6 +61,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     databases: int
     databases_without_backup: int
     warnings: list[str] = []
+    warned: list[Warned] = []
     replicas: list[Replica] = []
     streams: list[StreamLevel] = []
     versions: dict[str, str] = {}
@@ -93,25 +103,36 @@ def overview(families: Iterable[Metric]) -> Overview:
         databases=int(value("holdfast_databases") or 0),
         databases_without_backup=int(value("holdfast_databases_without_backup") or 0),
     )
-    return msgspec.structs.replace(seen, warnings=[*_warnings(seen)])
+    return warning(seen, _warnings(seen))
 
 
-def _warnings(seen: Overview) -> Iterator[str]:
+def warning(seen: Overview, more: Iterable[Warned]) -> Overview:
+    """`seen` with more that is wrong, before what was known."""
+    warned = [*more, *seen.warned]
+    return msgspec.structs.replace(seen, warned=warned, warnings=[one.text for one in warned])
+
+
+def _warnings(seen: Overview) -> Iterator[Warned]:
     for service in SERVICES:
         if not seen.services[service]:
-            yield f"no {service} is running"
+            yield Warned(text=f"no {service} is running", about="service", id=service)
     if seen.projection_lag_s > LAG_S:
-        yield f"the read model is {seen.projection_lag_s:.0f} s behind the log"
+        text = f"the read model is {seen.projection_lag_s:.0f} s behind the log"
+        yield Warned(text=text, about="read_model")
     if seen.checkpoint_age_s is not None and seen.checkpoint_age_s > CHECKPOINT_S:
-        yield f"the newest checkpoint of the audit log is {seen.checkpoint_age_s:.0f} s old"
+        text = f"the newest checkpoint of the audit log is {seen.checkpoint_age_s:.0f} s old"
+        yield Warned(text=text, about="audit")
     for store in seen.stores:
         if store.quota_bytes and store.stored_bytes >= NEARLY_FULL * store.quota_bytes:
             share = 100 * store.stored_bytes / store.quota_bytes
-            yield f"the store {store.name} has used {share:.0f} % of its quota"
-    if seen.servers.get("unreachable"):
-        yield f"{_counted(seen.servers['unreachable'], 'server', 'is', 'are')} unreachable"
-    if seen.databases_without_backup:
-        yield f"{_counted(seen.databases_without_backup, 'database', 'has', 'have')} no good backup"
+            text = f"the store {store.name} has used {share:.0f} % of its quota"
+            yield Warned(text=text, about="store", id=store.id)
+    if count := seen.servers.get("unreachable"):
+        text = f"{_counted(count, 'server', 'is', 'are')} unreachable"
+        yield Warned(text=text, about="server")
+    if count := seen.databases_without_backup:
+        text = f"{_counted(count, 'database', 'has', 'have')} no good backup"
+        yield Warned(text=text, about="database")
 
 
 def _counted(count: int, one: str, singular: str, plural: str) -> str:

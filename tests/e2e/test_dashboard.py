@@ -14,7 +14,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, Response, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Request,
+    Response,
+    Route,
+    expect,
+)
 
 from services.cli.demo.api import Api
 from services.cli.demo.customer import Customer, customer
@@ -102,12 +111,12 @@ class House:
             session.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
             yield Api(session)
 
-    async def reached_by(self, api: Api, name: str, port: int) -> str:
+    async def reached_by(self, api: Api, name: str, port: int, endpoint: str = "main") -> str:
         """The customer's server once more, under a name, through another port; its id."""
         known = self.customer.database("postgres")
         engine = {"kind": "postgresql", "host": known.host, "port": port, "tls": "off"}
         who = {"user": known.user, "password": known.password}
-        endpoints = [{"name": "main", "engine": engine | who}]
+        endpoints = [{"name": endpoint, "engine": engine | who}]
         server = {"name": name, "runner": {"kind": "local"}, "endpoints": endpoints}
         return str((await api.post("/servers", server))["id"])
 
@@ -182,6 +191,9 @@ async def test_a_first_run_ends_in_a_completed_backup_and_says_that_all_is_safe(
 
     async with house.page(house.run_url) as page:
         await expect(page.get_by_role("log")).to_contain_text("pg_dump")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Backup of shop on db-main")
+        # It ended before the page was opened: what it read in which time is still told.
+        await expect(page.get_by_role("main")).to_contain_text("on average")
 
 
 SLOW_LINE_S = 0.004
@@ -215,7 +227,14 @@ async def test_the_progress_of_a_running_backup_moves_without_a_reload(house: Ho
 
         row = page.get_by_role("row").filter(has=page.locator(f"a[href='/runs/{asked['run_id']}']"))
         await expect(row).to_contain_text("Completed", timeout=WITHIN_MS)
+        await expect(row).to_contain_text("Backup of large")
         assert len(await page.evaluate("[...window.amounts]")) > 1
+
+    # Whoever comes when it is over still sees how fast it was all the time.
+    async with house.page(f"/runs/{asked['run_id']}") as page:
+        curve = page.get_by_role("img", name="Bytes read a second")
+        await expect(curve).to_be_visible(timeout=WITHIN_MS)
+        await expect(page.get_by_role("main")).to_contain_text("on average, at most")
 
 
 async def test_a_waiting_run_is_cancelled_from_its_page_which_shows_it_live(house: House) -> None:
@@ -243,6 +262,62 @@ async def test_a_waiting_run_is_cancelled_from_its_page_which_shows_it_live(hous
         await holding.close()
 
 
+async def test_the_overview_shows_what_runs_however_much_ended_since(house: House) -> None:
+    await house.load("busy")
+    holding = await house.customer.database("busy").connect()
+    try:
+        await holding.execute("BEGIN; LOCK TABLE items")
+        async with house.api() as api:
+            server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+            store = (await api.get("/stores"))["items"][0]["id"]
+            place = {"server_id": server, "endpoint": "main", "name": "busy"}
+            asked = await api.post("/backups", {"database": place, "store_id": store})
+            for _ in range(10):
+                await api.post(f"/servers/{server}/test-connection", {})
+            newest = (await api.get("/runs?limit=8"))["items"]
+            assert asked["run_id"] not in {run["id"] for run in newest}
+
+            async with house.page("/") as page:
+                link = page.get_by_role("link", name="Backup of busy on db-main")
+                await expect(link).to_be_visible(timeout=WITHIN_MS)
+                await page.get_by_role("link", name="All that run").click()
+                await page.wait_for_url("**/runs?status=open")
+                await expect(page.get_by_role("row").filter(has_text="busy")).to_be_visible()
+            await holding.execute("ROLLBACK")
+            await api.ended(asked["run_id"])
+    finally:
+        await holding.close()
+
+
+async def test_a_warning_leads_to_what_it_is_about(house: House) -> None:
+    async with house.api() as api:
+        await api.post("/dispatch/pause", {"reason": "a move"})
+        try:
+            async with house.page("/") as page:
+                warnings = page.get_by_role("list", name="Warnings")
+                await warnings.get_by_role("link", name="No run begins").click()
+                await page.wait_for_url("**/runs")
+        finally:
+            await api.post("/dispatch/resume", {})
+
+
+async def test_what_is_left_to_set_up_stays_on_the_overview_until_it_is_put_away(
+    house: House,
+) -> None:
+    async with house.page("/") as page:
+        left = page.get_by_role("region", name="Left to set up")
+        await expect(left).to_contain_text("Set a schedule", timeout=WITHIN_MS)
+        await expect(left).to_contain_text("Add a channel")
+        await expect(left).not_to_contain_text("Add a store")
+        await left.get_by_role("button", name="Put away").click()
+        await expect(left).to_have_count(0)
+
+        await page.reload()
+        await expect(page.get_by_text("Good backups, 30 days")).to_be_visible()
+        await page.wait_for_load_state("networkidle")
+        await expect(left).to_have_count(0)
+
+
 async def test_a_failed_run_tells_its_cause_and_the_likely_fix(house: House) -> None:
     async with house.api() as api:
         server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
@@ -255,6 +330,11 @@ async def test_a_failed_run_tells_its_cause_and_the_likely_fix(house: House) -> 
         alert = page.get_by_role("alert")
         await expect(alert).to_contain_text("no database of this name")
         await expect(alert).to_contain_text("Likely fix")
+        stages = page.get_by_role("list", name="Stages").get_by_role("listitem")
+        await expect(stages.filter(has_text="(failed here)")).to_have_text(
+            ["Connecting (failed here)"]
+        )
+        await expect(stages.filter(has_text="Copying")).to_contain_text("(not reached)")
 
 
 async def test_the_restore_wizard_leads_to_a_proved_restore(house: House) -> None:
@@ -276,6 +356,46 @@ async def test_the_restore_wizard_leads_to_a_proved_restore(house: House) -> Non
         await page.wait_for_url("**/runs/*")
         await expect(page.get_by_test_id("proof")).to_contain_text("Proved.", timeout=WITHIN_MS)
         await expect(page.get_by_test_id("proof")).to_contain_text("5,000 rows")
+
+
+async def few_servers(route: Route) -> None:
+    """As where there are more servers than one page of a list holds."""
+    await route.continue_(url=route.request.url.replace("limit=50", "limit=1"))
+
+
+async def test_a_restore_keeps_what_was_filled_in_and_finds_any_server_with_its_endpoint(
+    house: House,
+) -> None:
+    known = house.customer.database("postgres")
+    async with house.api() as api:
+        first = (await api.get("/backups?status=completed"))["items"][-1]
+        place = {name: first[name] for name in ("server_id", "endpoint")} | {"name": "shop"}
+        asked = await api.post("/backups", {"database": place, "store_id": first["store_id"]})
+        await api.ended(asked["run_id"])
+        spare = await house.reached_by(api, "spare", known.port, endpoint="second")
+
+    async with house.page("/backups") as page:
+        await page.route("**/api/v1/servers?limit=50*", few_servers)
+        await page.route("**/api/v1/servers?name=*", few_servers)
+        await page.goto(f"/backups/{first['id']}/restore")
+        await page.get_by_label("New database").fill("elsewhere")
+        await page.get_by_label("Reason").fill("another drill")
+        await page.get_by_label("Another point").select_option(asked["id"])
+        await expect(page).to_have_url(re.compile(asked["id"]))
+        await page.get_by_label("Find a server by its name").fill("spa")
+        await page.get_by_label("Server", exact=True).select_option(label="spare")
+        await expect(page.get_by_label("Endpoint")).to_have_value("second")
+        await expect(page.get_by_label("New database")).to_have_value("elsewhere")
+        await expect(page.get_by_label("Reason")).to_have_value("another drill")
+        await page.get_by_label("Type elsewhere to confirm").fill("elsewhere")
+        await page.get_by_role("button", name="Restore", exact=True).click()
+        await page.wait_for_url("**/runs/*")
+        heading = page.get_by_role("heading", level=1)
+        await expect(heading).to_have_text("Restore of shop into elsewhere on spare")
+
+    async with house.api() as api:
+        restore = (await api.get(f"/restores?backup_id={asked['id']}"))["items"][0]
+    assert (restore["target_server_id"], restore["target_endpoint"]) == (spare, "second")
 
 
 async def test_a_backup_is_read_with_its_keys_and_says_so(house: House) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import re
 import statistics
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -361,6 +362,95 @@ async def test_the_keyboard_leads_everywhere(shown: Sample) -> None:
     await context.close()
 
 
+THINGS = {
+    "server": "/servers",
+    "database": "/databases",
+    "backup": "/backups",
+    "restore": "/backups",
+    "run": "/runs",
+    "store": "/stores",
+    "schedule": "/schedules",
+}
+
+
+async def test_a_page_of_one_thing_says_that_it_loads_and_that_there_is_none(
+    shown: Sample,
+) -> None:
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    await bring_axe(context)
+    page = await context.new_page()
+    main, found = page.get_by_role("main"), list[str]()
+    for name, above in THINGS.items():
+        thing, read = shown.pages[name].removesuffix("/restore"), asyncio.Event()
+        await page.route(f"**/api/v1{thing}", held_until(read))
+        await page.goto(shown.pages[name])
+        await expect(main.get_by_role("status", name="Loading the")).to_be_visible()
+        read.set()
+        await expect(main.get_by_role("heading", level=1)).to_be_visible()
+        await page.unroute(f"**/api/v1{thing}")
+        for nobody in (str(uuid4()), "what"):
+            await page.goto(f"{above}/{nobody}")
+            await expect(main.get_by_role("heading", level=1)).to_contain_text("There is no such")
+            back = main.get_by_role("link", name=f"All {above[1:]}")
+            await expect(back).to_have_attribute("href", above)
+        found += await violations(page, f"{name}, missing")
+    await context.close()
+
+    assert found == []
+
+
+async def test_a_change_of_page_moves_the_focus_to_its_title_and_names_the_tab(
+    shown: Sample,
+) -> None:
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    page = await context.new_page()
+    heading = page.get_by_role("heading", level=1)
+    await settled(page, "/")
+    await expect(heading).not_to_be_focused()
+    await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Servers").click()
+    await expect(heading).to_be_focused()
+    await expect(page).to_have_title("Servers · Holdfast")
+    await page.get_by_role("link", name="pg-prod-1").press("Enter")
+    await expect(heading).to_have_text("pg-prod-1")
+    await expect(heading).to_be_focused()
+    await expect(page).to_have_title("pg-prod-1 · Holdfast")
+    await page.keyboard.press("Control+k")
+    await page.get_by_label("What to go to").fill("polic")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_title("Policies · Holdfast")
+    await expect(heading).to_be_focused()
+    await page.go_back()
+    await expect(page).to_have_title("pg-prod-1 · Holdfast")
+    await expect(heading).to_be_focused()
+    # A filter is part of the address, but no other page.
+    await page.goto("/policies")
+    await page.locator("[data-filter]").fill("Crit")
+    await page.wait_for_url("**/policies?name=Crit")
+    await expect(page.locator("[data-filter]")).to_be_focused()
+    await context.close()
+
+
+async def test_the_overview_leads_to_all_that_needs_attention(shown: Sample) -> None:
+    """It has room for six of them, however many there are."""
+    context = await shown.somebody("light")
+    page = await context.new_page()
+
+    async def many(route: Route) -> None:
+        answer = await route.fetch()
+        body = await answer.json()
+        body["counts"] = {"unprotected": 40, "endangered": 0, "protected": 3}
+        await route.fulfill(response=answer, json=body)
+
+    await page.route("**/api/v1/databases/protection?*", many)
+    await settled(page, "/")
+    link = page.get_by_role("link", name="All 40 that need attention")
+
+    await expect(link).to_have_attribute("href", "/databases?safety=unprotected")
+    await context.close()
+
+
 async def test_no_single_key_begins_a_run(shown: Sample) -> None:
     context = await shown.somebody("light")
     page = await context.new_page()
@@ -454,6 +544,36 @@ async def test_a_dialog_gives_the_focus_back_however_it_is_closed(shown: Sample)
     await page.get_by_role("button", name="New policy").press("Enter")
     await page.get_by_role("button", name="Cancel").click()
     await expect(page.get_by_role("button", name="New policy")).to_be_focused()
+    await context.close()
+
+
+async def test_a_key_that_is_shown_once_goes_only_when_somebody_says_so(shown: Sample) -> None:
+    """And what is told meanwhile is seen, and reached, above the dialog."""
+    context = await shown.somebody("light")
+    context.set_default_timeout(WITHIN_MS)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    await settled(page, "/developers?tab=keys")
+    await page.get_by_role("button", name="Make a key").click()
+    dialog = page.get_by_role("dialog", name="Make an API key")
+    await dialog.get_by_label("Name").fill("once")
+    await dialog.get_by_role("button", name="All that only read").click()
+    await dialog.get_by_role("button", name="Make the key").click()
+    secret = dialog.get_by_text("Copy it now")
+    await expect(secret).to_be_visible()
+    await page.mouse.click(5, 5)
+    for _ in range(3):
+        await page.keyboard.press("Escape")
+    await expect(secret).to_be_visible()
+
+    await dialog.get_by_role("button", name="Copy").click()
+    told = page.get_by_role("status").filter(has_text="Copied")
+    await told.get_by_role("button", name="Dismiss").click()
+    await expect(told).to_have_count(0)
+    await dialog.get_by_role("button", name="Copy").click()
+    await dialog.get_by_role("button", name="Done").click()
+    await expect(dialog).to_have_count(0)
+    await expect(told).to_be_visible()
     await context.close()
 
 

@@ -3453,6 +3453,7 @@ export interface components {
             versions?: {
                 [key: string]: string;
             };
+            warned?: components["schemas"]["Warned"][];
             warnings?: string[];
         };
         /** Page[AuditEntry] */
@@ -3716,6 +3717,7 @@ export interface components {
             actor: string;
             attempts: number;
             cancel_requested_at?: string | null;
+            database_id?: string | null;
             dispatched_at?: string | null;
             ended_at?: string | null;
             /** Format: uuid */
@@ -3723,6 +3725,7 @@ export interface components {
             kind: string;
             /** Format: uuid */
             object_id: string;
+            object_name?: string | null;
             pool: string;
             problem?: {
                 [key: string]: unknown;
@@ -3737,6 +3740,8 @@ export interface components {
             started_at?: string | null;
             /** @enum {string} */
             status: "requested" | "dispatched" | "running" | "completed" | "failed" | "cancelled";
+            target_name?: string | null;
+            test?: boolean | null;
             version: number;
             worker?: string | null;
         };
@@ -4077,6 +4082,13 @@ export interface components {
         UserPage: {
             items: components["schemas"]["User"][];
             next_cursor?: string | null;
+        };
+        /** Warned */
+        Warned: {
+            /** @enum {string} */
+            about: "service" | "read_model" | "audit" | "store" | "server" | "database" | "dispatch";
+            id?: string | null;
+            text: string;
         };
         /** Why */
         Why: {
@@ -13089,6 +13101,10 @@ export interface operations {
             query?: {
                 /** @description `next_cursor` of the page before */
                 cursor?: string | null;
+                /** @description Only runs that backed up, read or restored this database */
+                database_id?: string | null;
+                /** @description Only runs that ended, or only those that have not */
+                ended?: boolean | null;
                 /** @description Only runs of this kind */
                 kind?: "backup" | "restore" | "verification" | "command" | "test" | "discovery" | null;
                 /** @description How many items at most */

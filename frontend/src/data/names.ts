@@ -11,11 +11,11 @@ interface Named {
 
 /** The names behind ids, of what there is not much of. */
 function useNames(noun: string, load: () => Promise<{ items: Named[] }>) {
-  const { data } = useQuery({ queryKey: [noun, 'names'], queryFn: load })
+  const { data, isSuccess: known } = useQuery({ queryKey: [noun, 'names'], queryFn: load })
   const list = computed<Named[]>(() => data.value?.items ?? [])
   const names = computed(() => new Map(list.value.map((one) => [one.id, one.name])))
   const nameOf = (id: string | null | undefined, otherwise?: string) => (id ? (names.value.get(id) ?? otherwise ?? id.slice(0, 8)) : '–')
-  return { list, nameOf }
+  return { list, nameOf, known }
 }
 
 const query = { limit: 500 } as const

@@ -2,6 +2,7 @@ import { useMutation, useQuery, type UseQueryReturnType } from '@tanstack/vue-qu
 import { toValue, type MaybeRefOrGetter } from 'vue'
 import { api, ask, wishKey, type Schemas } from '@/api/client'
 import type { Progress } from '@/live/effects'
+import { words } from '@/text'
 import { usePages } from './pages'
 
 export type Run = Schemas['RunShown']
@@ -10,21 +11,34 @@ export const OPEN: readonly RunStatus[] = ['requested', 'dispatched', 'running']
 export const isOpen = (run: Run) => OPEN.includes(run.status)
 
 interface Wanted {
+  /** A status, or `open` for all that have not ended. */
   status?: string
   kind?: string
   server_id?: string
+  database_id?: string
+  ended?: boolean
   limit?: number
+}
+
+/** What a run does, and to what: `Restore of shop into shop_again`. */
+export function whatOf({ kind, object_name: name, target_name: target, test }: Run): string {
+  if (kind === 'restore' && test) return name ? `Restore test of ${name}` : 'Restore test'
+  if (kind === 'restore') return `Restore${name ? ` of ${name}` : ''}${target ? ` into ${target}` : ''}`
+  if (kind === 'command') return name ? `Command ${name}` : 'Command'
+  return name ? `${words(kind)} of ${name}` : words(kind)
 }
 
 export const useRuns = (wanted: MaybeRefOrGetter<Wanted> = {}) =>
   usePages<Run>(
     () => ['runs', 'list', toValue(wanted)],
     (cursor) => {
-      const { status, kind, server_id, limit = 50 } = toValue(wanted)
+      const { status, kind, server_id, database_id, ended, limit = 50 } = toValue(wanted)
       const query = {
-        status: (status || undefined) as RunStatus | undefined,
+        status: (status && status !== 'open' ? status : undefined) as RunStatus | undefined,
         kind: (kind || undefined) as never,
         server_id: server_id || undefined,
+        database_id: database_id || undefined,
+        ended: status === 'open' ? false : ended,
         limit,
         cursor,
       }

@@ -11,7 +11,7 @@ from services.cli.client import Client, Told, connected
 from services.cli.output import Output, format_of, note, show, show_one, size
 from services.cli.waiting import ENDED
 
-COLUMNS = ("id", "kind", "status", "attempts", "pool", "requested_at", "ended_at")
+COLUMNS = ("id", "kind", "object_name", "status", "attempts", "pool", "requested_at", "ended_at")
 Follow = Annotated[bool, Parameter(name=["--follow", "-f"], help="Go on until the run ends")]
 
 

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Stream
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 
 from services.gateway import configured
 from services.gateway.appending import land
@@ -25,13 +25,15 @@ from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
 from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.representations import Accepted, convert
 from services.gateway.rights import Right
+from services.gateway.run_subjects import named_runs, runs_of
 from services.gateway.scope import visible
 from shared.bus import Draft, Expect, WrongSequenceError
 from shared.bus.base import LOGS
 from shared.messages.facts import RunCancelRequested
 from shared.readmodel.tables import runs
 
-ENDED = frozenset({"completed", "failed", "cancelled"})
+OPEN = ("requested", "dispatched", "running")
+ENDED = ("completed", "failed", "cancelled")
 SILENCE_S = 10.0
 """How long to wait for a line that was there a moment ago: it may have expired meanwhile."""
 
@@ -40,14 +42,31 @@ RunKind = Literal["backup", "restore", "verification", "command", "test", "disco
 StatusFilter = Annotated[RunStatus | None, QueryParameter(description="Only runs in this status")]
 KindFilter = Annotated[RunKind | None, QueryParameter(description="Only runs of this kind")]
 ServerFilter = Annotated[UUID | None, QueryParameter(description="Only runs on this server")]
+DatabaseFilter = Annotated[
+    UUID | None,
+    QueryParameter(description="Only runs that backed up, read or restored this database"),
+]
+EndedFilter = Annotated[
+    bool | None,
+    QueryParameter(description="Only runs that ended, or only those that have not"),
+]
 
 
 class RunShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One run; `object_id` is the backup, restore or server it is about."""
+    """One run; `object_id` is the backup, restore, execution or server it is about.
+
+    `object_name` is the database that was backed up or that a restore comes from, or the command;
+    none for what is about a server, and for what stands outside the caller's scope. `target_name`
+    is the database that a restore makes; a `test` makes it in a throw-away instance.
+    """
 
     id: UUID
     kind: str
     object_id: UUID
+    object_name: str | None = None
+    database_id: UUID | None = None
+    target_name: str | None = None
+    test: bool | None = None
     server_id: UUID
     pool: str
     status: RunStatus
@@ -79,18 +98,24 @@ async def list_runs(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     status: StatusFilter = None,
     kind: KindFilter = None,
     server_id: ServerFilter = None,
+    database_id: DatabaseFilter = None,
+    ended: EndedFilter = None,
     sort: ByTime = "-requested_at",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[RunShown]:
     """List runs, the newest first."""
-    query = select(runs).where(visible(caller, Right.RUNS_READ, runs.c.server_id))
+    query = named_runs(caller).where(visible(caller, Right.RUNS_READ, runs.c.server_id))
     if status is not None:
         query = query.where(runs.c.status == status)
     if kind is not None:
         query = query.where(runs.c.kind == kind)
     if server_id is not None:
         query = query.where(runs.c.server_id == server_id)
+    if database_id is not None:
+        query = query.where(runs.c.id.in_(runs_of(caller, database_id)))
+    if ended is not None:
+        query = query.where(runs.c.status.in_(ENDED if ended else OPEN))
     window = Window(
         column=runs.c.requested_at,
         id_column=runs.c.id,
@@ -106,7 +131,8 @@ async def list_runs(  # noqa: PLR0913, PLR0917 - an argument per query parameter
 async def get_run(run_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[RunShown]:
     """Show one run."""
     row = await configured.admitted(deps, caller, Right.RUNS_READ, RUN, run_id)
-    return configured.shown(row, RUN)
+    named = await deps.read_model.one(named_runs(caller).where(runs.c.id == run_id))
+    return configured.shown(named or row, RUN)
 
 
 @post(

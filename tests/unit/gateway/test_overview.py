@@ -64,6 +64,18 @@ def test_each_thing_that_is_wrong_is_one_sentence() -> None:
     ]
 
 
+def test_each_warning_tells_what_it_is_about() -> None:
+    unreachable = family("holdfast_servers", ({"health": "unreachable"}, 1))
+    seen = overview([services(scheduler=0), *store(80, 100), unreachable])
+
+    assert [(one.about, one.id) for one in seen.warned] == [
+        ("service", "scheduler"),
+        ("store", "s1"),
+        ("server", None),
+    ]
+    assert [one.text for one in seen.warned] == seen.warnings
+
+
 def test_runs_are_listed_where_there_are_any() -> None:
     of = {"kind": "backup", "status": "running", "pool": "core"}
     idle = {"kind": "restore", "status": "running", "pool": "core"}
