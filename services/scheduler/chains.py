@@ -58,6 +58,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str
     archive: ArchiveFacts
     signed_by: str | None = None
+    copied: bool = False
+    """It stands in a further store."""
 
 
 def restorable(
@@ -145,4 +147,5 @@ def _of(backup: Archived, place: Place) -> Part:
         prefix=place[1],
         archive=backup.archive,
         signed_by=backup.signed_by,
+        copied=place[0] != backup.store_id,
     )

@@ -167,7 +167,7 @@ class Imports:
     ) -> BackupImported:
         content = await self._content(store, prefix, body)
         manifest = await read_small(store, f"{prefix}/manifest")
-        _, envelope = await newest_envelope(store, prefix)
+        name, envelope = await newest_envelope(store, prefix)
         about = body.about
         return BackupImported(
             id=consequence(asked.id, f"imported {prefix}"),
@@ -199,6 +199,13 @@ class Imports:
                 objects=[
                     StoredObject(name=one.name, size_bytes=one.size, sha256=one.sha256)
                     for one in body.objects
+                ]
+                + [
+                    StoredObject(
+                        name=name,
+                        size_bytes=len(envelope),
+                        sha256=hashlib.sha256(envelope).hexdigest(),
+                    )
                 ],
                 recipients=[*Envelope.decode(envelope).recipients],
             ),

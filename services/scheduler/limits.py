@@ -10,7 +10,7 @@ import msgspec
 
 from shared.messages.values import Problem
 
-WEIGHED = frozenset({"backup", "restore"})
+WEIGHED = frozenset({"backup", "restore", "verification"})
 """The kinds of runs that count; a test or a discovery is short, and somebody waits for it."""
 PAUSABLE = WEIGHED | {"command"}
 """The kinds of runs that wait while dispatch is paused."""
@@ -81,7 +81,8 @@ def _places(run: Load, limits: Limits) -> Iterator[_Place]:
     if run.kind not in WEIGHED:
         return
     yield _Place("pool", run.pool, limits.pool)
-    if (limit := limits.servers.get(run.server_id, limits.pool)) > 0:
+    asks_server = run.kind != "verification"  # which reads from the store alone
+    if asks_server and (limit := limits.servers.get(run.server_id, limits.pool)) > 0:
         yield _Place("server", str(run.server_id), limit)
     if run.store_id is not None and (limit := limits.stores.get(run.store_id, 0)) > 0:
         yield _Place("store", run.store_id, limit)

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from services.scheduler.chains import Archived, Part, parent_of, restorable
+from services.scheduler.damage import EnvelopeDamagedError, is_damage, say_damaged
 from services.scheduler.errors import (
     NotExecutableError,
     NotReadyError,
@@ -42,6 +43,7 @@ from shared.messages.facts import (
     ServerDiscoveryRequested,
     ServerTestRequested,
 )
+from shared.messages.facts.archives import archive_id
 from shared.messages.orders import (
     ChainPart,
     ChainSecrets,
@@ -196,7 +198,7 @@ class Orders:
         if isinstance(found, str):
             return _Parent(full_because=found)
         try:
-            keys = [await self._opened(config, part.prefix) for part in found]
+            keys = [await self._key_of(part, config) for part in found]
         except ArchiveError as error:
             return _Parent(full_because=f"the chain's keys cannot be opened: {error.cause}")
         secrets = [ChainSecrets(archive_key=key) for key in keys]
@@ -260,7 +262,19 @@ class Orders:
     async def _unlocked(self, part: Part) -> tuple[PluginConfig, bytes]:
         """The store of an archive, opened, and the archive's key."""
         config = await open_store_config(self._vault, await self._store(part.store_id))
-        return config, await self._opened(config, part.prefix)
+        return config, await self._key_of(part, config)
+
+    async def _key_of(self, part: Part, config: PluginConfig) -> bytes:
+        """The key of an archive. Where its envelope is damaged that is said, and
+        EnvelopeDamagedError raised: the next try finds another archive, or none."""
+        try:
+            return await self._opened(config, part.prefix)
+        except ArchiveError as error:
+            if not is_damage(error):
+                raise
+            copy = archive_id(part.backup_id, part.store_id) if part.copied else None
+            await say_damaged(self._bus, part.backup_id, copy, part.store_id, error)
+            raise EnvelopeDamagedError(error.cause) from error
 
     async def archive_keys(self, backup_id: UUID) -> list[tuple[Part, bytes]]:
         """The archives that a dump is read from, the backup's own first; raises as `build` does."""

@@ -14,10 +14,11 @@ from uuid import UUID
 
 import structlog
 
+from services.scheduler.damage import is_damage, say_damaged
 from services.scheduler.sealed import Sealed, SealedArchives
 from shared.archive.envelopes import Sealed as Envelope
 from shared.archive.envelopes import rotate_envelope
-from shared.archive.errors import NoKeyError
+from shared.archive.errors import ArchiveError, NoKeyError
 from shared.archive.keys import Recipient, RecipientKey
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.errors import PlatformError, UnavailableError
@@ -168,6 +169,9 @@ class Rewrapping:
             _log.warning("not_rewrapped", store_id=one.store_id, code="store.unreachable")
             return STORE_FAILED
         except PlatformError as error:
+            if isinstance(error, ArchiveError) and is_damage(error):
+                # The older key is still waited for: the archive may be mended, or deleted.
+                await say_damaged(self._bus, one.backup_id, one.archive_id, one.store_id, error)
             _log.warning("not_rewrapped", backup_id=one.backup_id, code=error.code)
             return STORE_FAILED if error.retryable else FAILED
 
@@ -198,6 +202,7 @@ def _rewrapped(one: Sealed, envelope: Envelope) -> Fact:
         "prefix": one.prefix,
         "envelope": envelope.number,
         "recipients": [*envelope.recipients],
+        "envelope_sha256": envelope.sha256,
     }
     if one.archive_id is None:
         return BackupRewrapped(**told)

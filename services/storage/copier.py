@@ -118,7 +118,9 @@ class Copier:
                 stored_bytes=replica.bytes,
                 seconds=round(time.monotonic() - began, 3),
                 locked_until=until,
-                recipients=[*replica.recipients],
+                recipients=[*replica.envelope.recipients],
+                envelope=replica.envelope.number,
+                envelope_sha256=replica.envelope.sha256,
             )
 
     async def _replicated(self, target: Store, copy: Copy) -> Replica:
@@ -128,7 +130,7 @@ class Copier:
             if source is None:
                 continue
             try:
-                return await replicate(source, target, copy.folder, copy.manifest_sha256)
+                return await replicate(source, target, copy.folder, copy.written)
             except PlatformError as error:
                 problem = error
         raise problem

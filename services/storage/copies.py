@@ -10,7 +10,9 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select
 
+from services.storage.verification import Written, written
 from shared.messages.base import now
+from shared.messages.values import ArchiveFacts
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
@@ -32,7 +34,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     backup_id: UUID
     store_id: str
     folder: str
-    manifest_sha256: str
+    written: Written
     requested_at: datetime
     sources: list[str]
 
@@ -190,7 +192,7 @@ def _copy(row: Row[Any], store_id: str, beside: list[str]) -> Copy:
         backup_id=row.backup_id,
         store_id=store_id,
         folder=row.prefix,
-        manifest_sha256=row.archive["manifest_sha256"],
+        written=written(msgspec.convert(row.archive, ArchiveFacts)),
         requested_at=row.requested_at,
         sources=[*([row.store_id] if own else []), *beside],
     )

@@ -9,8 +9,10 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import UUID as UUID_SQL
-from sqlalchemy import Select, cast, literal, null, select, tuple_
+from sqlalchemy import Row, Select, cast, literal, null, select, tuple_
 
+from services.storage.verification import Written, written
+from shared.messages.values import ArchiveFacts
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import archives, backup_metadata, backups
 
@@ -28,7 +30,7 @@ class Kept(msgspec.Struct, frozen=True):
     backup_id: UUID
     archive_id: UUID | None
     folder: str
-    manifest_sha256: str
+    written: Written
     since: datetime
     proof: str
 
@@ -57,7 +59,7 @@ class ReadModelKept:
         found: list[Kept] = []
         for query in (_own(store_id), _copied(store_id)):
             rows = await self._read_model.rows(_behind(query, place).limit(limit))
-            found += [Kept(*tuple(row)) for row in rows]
+            found += [_kept(row) for row in rows]
         return sorted(found, key=lambda one: (one.since, one.backup_id))[:limit]
 
 
@@ -67,7 +69,9 @@ def _own(store_id: str) -> Select[Any]:
             backups.c.id.label("backup_id"),
             cast(null(), UUID_SQL).label("archive_id"),
             backups.c.prefix.label("folder"),
-            _MANIFEST,
+            backup_metadata.c.archive,
+            backups.c.envelope,
+            backups.c.envelope_sha256,
             backups.c.completed_at.label("since"),
             backups.c.proof,
         )
@@ -86,7 +90,9 @@ def _copied(store_id: str) -> Select[Any]:
             archives.c.backup_id,
             archives.c.id.label("archive_id"),
             archives.c.prefix.label("folder"),
-            _MANIFEST,
+            backup_metadata.c.archive,
+            archives.c.envelope,
+            archives.c.envelope_sha256,
             archives.c.stored_at.label("since"),
             archives.c.proof,
         )
@@ -95,7 +101,16 @@ def _copied(store_id: str) -> Select[Any]:
     )
 
 
-_MANIFEST = backup_metadata.c.archive["manifest_sha256"].astext.label("manifest_sha256")
+def _kept(row: Row[Any]) -> Kept:
+    archive = msgspec.convert(row.archive, ArchiveFacts)
+    return Kept(
+        backup_id=row.backup_id,
+        archive_id=row.archive_id,
+        folder=row.folder,
+        written=written(archive, (row.envelope, row.envelope_sha256)),
+        since=row.since,
+        proof=row.proof,
+    )
 
 
 def _behind(query: Select[Any], place: Place | None) -> Select[Any]:

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from services.storage.catalogue import Catalogue
+from services.storage.verification import Written, written
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.messages.base import consequence, now
 from shared.messages.facts import (
@@ -21,6 +22,7 @@ from shared.messages.facts import (
     BackupDeletionBegun,
     BackupExpired,
     BackupImported,
+    BackupRewrapped,
 )
 from shared.messages.facts.backups import BackupFact
 from shared.messages.values import Problem
@@ -51,6 +53,13 @@ class History(msgspec.Struct, frozen=True):
     def archived(self) -> Archived | None:
         """The fact by which it stands in its store, if it does."""
         return self.last(BackupCompleted) or self.last(BackupImported)
+
+    def written(self, archived: Archived, store_id: str) -> Written:
+        """What its archive in this store has to be when it is read again."""
+        sealed = self.last(BackupRewrapped)
+        if sealed is None or sealed.store_id != store_id:  # it has moved since
+            return written(archived.archive)
+        return written(archived.archive, (sealed.envelope, sealed.envelope_sha256))
 
     def seq_of(self, kind: type[BackupFact]) -> int:
         """The place of the last fact of the kind; 0 when there is none."""

@@ -100,7 +100,7 @@ class Prover:
         }
         began = time.monotonic()
         try:
-            count = await read_again(store, folder, completed.archive.manifest_sha256)
+            count = await read_again(store, folder, history.written(completed, self._desk.store_id))
         except ArchiveError as error:
             await self._desk.still_there(store)
             problem = Problem(code=error.code, cause=error.cause, fix=error.fix)
@@ -133,13 +133,13 @@ class Prover:
         if history.deep_problem is not None:
             return  # its hashes were never wrong
         with trace.continued(history.carried(completed), lambda: "read again"):
-            await self._read_again(store, completed)
+            await self._read_again(store, completed, history)
 
-    async def _read_again(self, store: Store, completed: Archived) -> None:
+    async def _read_again(self, store: Store, completed: Archived, history: History) -> None:
         folder = folder_of(completed.backup_id, completed.attempt, completed.prefix)
         started = time.monotonic()
         try:
-            count = await read_again(store, folder, completed.archive.manifest_sha256)
+            count = await read_again(store, folder, history.written(completed, self._desk.store_id))
         except ArchiveError as error:
             await self._desk.still_there(store)
             await self._say_corrupted(completed, error)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from services.storage.verification import manifest_of, read_again
+from services.storage.verification import Written, manifest_of, read_again
 from shared.archive.envelope import Envelope
-from shared.archive.envelopes import newest_envelope, old_envelopes
+from shared.archive.envelopes import Sealed, newest_envelope, old_envelopes, require_envelope
 from shared.archive.errors import ArchiveError
 from shared.archive.manifest import ObjectRecord
 from shared.archive.objects import read_small, verified
@@ -15,19 +16,20 @@ from shared.stores.base import ObjectExistsError, Store
 
 
 class Replica(NamedTuple):
-    """A copy: its bytes, and the ids of the keys that its envelope is sealed to."""
+    """A copy: its bytes, and its envelope."""
 
     bytes: int
-    recipients: tuple[str, ...]
+    envelope: Sealed
 
 
-async def replicate(source: Store, target: Store, folder: str, manifest_sha256: str) -> Replica:
+async def replicate(source: Store, target: Store, folder: str, expected: Written) -> Replica:
     """Copy the archive at `folder`, the manifest last, and read it back.
 
     What an earlier try left is taken over when it is right. A few MiB in memory at a time. Raises
     an ArchiveError when the source is damaged, a StoreError when a store cannot.
     """
-    manifest, body = await manifest_of(source, folder, manifest_sha256)
+    manifest, body = await manifest_of(source, folder, expected.manifest_sha256)
+    await require_envelope(source, folder, expected.envelopes)
     for record in body.objects:
         await _object(source, target, folder, record)
     name, envelope = await newest_envelope(source, folder)
@@ -35,8 +37,10 @@ async def replicate(source: Store, target: Store, folder: str, manifest_sha256: 
     for older in await old_envelopes(target, folder):  # of an earlier try
         await target.delete(older)
     await _small(target, f"{folder}/manifest", manifest)
-    count = await read_again(target, folder, manifest_sha256)
-    return Replica(count, Envelope.decode(envelope).recipients)
+    number, sha256 = int(name.rpartition(".")[2]), hashlib.sha256(envelope).hexdigest()
+    there = Written(manifest_sha256=expected.manifest_sha256, envelopes={number: sha256})
+    count = await read_again(target, folder, there)
+    return Replica(count, Sealed(number, Envelope.decode(envelope).recipients, sha256))
 
 
 async def _object(source: Store, target: Store, folder: str, record: ObjectRecord) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import structlog
 
 from services.storage.catalogue import Catalogue
 from services.storage.kept import Kept, KeptArchives, Place
@@ -35,6 +37,10 @@ from shared.stores.base import Store
 
 BUCKET = "scrubs"
 AT_ONCE = 50
+MOST_BEHIND = 20
+"""So many archives of a cycle that cannot be read are left behind; more, and the store is ill."""
+
+_log = structlog.get_logger()
 
 
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,24 +103,37 @@ class Scrubber:
 
     async def _go_on(self, store: Store, cycle: Cycle) -> None:
         failed: PlatformError | None = None
+        behind: list[Kept] = []
         while some := await self._kept.after(self._desk.store_id, cycle.after, AT_ONCE):
             for one in some:
                 try:
                     await self._look(store, one)
                 except PlatformError as error:
-                    if error.retryable:
-                        raise
                     failed = failed or error
+                    if error.retryable:
+                        await self._desk.still_there(store)  # raises when all of it is away
+                        behind.append(one)
+                        if len(behind) > MOST_BEHIND:
+                            raise
                 cycle = msgspec.structs.replace(cycle, after=one.place)
                 await self._keep(cycle)
+        await self._again(store, behind)
         await self._keep(msgspec.structs.replace(cycle, over=True))
         if failed is not None:
             raise failed
 
+    async def _again(self, store: Store, behind: Sequence[Kept]) -> None:
+        """Once more what a store that answers did not give out; then the cycle passes it."""
+        for one in behind:
+            try:
+                await self._look(store, one)
+            except PlatformError as error:
+                _log.warning("not_scrubbed", backup_id=one.backup_id, code=error.code)
+
     async def _look(self, store: Store, one: Kept) -> None:
         began = time.monotonic()
         try:
-            count = await read_again(store, one.folder, one.manifest_sha256, self._pace)
+            count = await read_again(store, one.folder, one.written, self._pace)
             found = Found(bytes_read=count, seconds=round(time.monotonic() - began, 3))
         except ArchiveError as error:
             await self._desk.still_there(store)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import NamedTuple
 
 from shared.archive.envelope import Envelope, seal_envelope
@@ -34,10 +35,12 @@ async def open_envelope_with_passphrase(store: Store, prefix: str, passphrase: s
 
 
 class Sealed(NamedTuple):
-    """The newest envelope of an archive: its number, and the ids of the keys it is sealed to."""
+    """The newest envelope of an archive: its number, the ids of the keys it is sealed to, and its
+    hash, once it was written or read."""
 
     number: int
     recipients: tuple[str, ...]
+    sha256: str = ""
 
 
 async def rotate_envelope(
@@ -61,7 +64,7 @@ async def rotate_envelope(
     highest = (await _numbers(store, prefix))[0]
     wanted = tuple(one.id for one in recipients)
     if (present.number, present.recipients, passphrase) == (highest, wanted, None):
-        return Sealed(highest, wanted)
+        return Sealed(highest, wanted, hashlib.sha256(present.encode()).hexdigest())
     number = highest + 1
     content = await asyncio.to_thread(
         lambda: seal_envelope(
@@ -83,7 +86,7 @@ async def rotate_envelope(
     if await read_small(store, f"{prefix}/envelope.{number}") != content:
         # It stays: the highest envelope that verifies counts, and that is still the one before.
         raise ObjectDamagedError("the new envelope reads back other than it was written")
-    return Sealed(number, wanted)
+    return Sealed(number, wanted, hashlib.sha256(content).hexdigest())
 
 
 async def _require_commitment(
@@ -102,6 +105,17 @@ async def _require_commitment(
 async def old_envelopes(store: Store, prefix: str) -> tuple[str, ...]:
     """The keys of all envelopes but the highest, newest first."""
     return tuple(f"{prefix}/envelope.{number}" for number in (await _numbers(store, prefix))[1:])
+
+
+async def require_envelope(store: Store, prefix: str, known: Mapping[int, str]) -> None:
+    """Raise an ArchiveError unless the newest envelope is the one that was written: by its hash
+    where `known` has it, by number, else by its form alone. No key is needed."""
+    name, content = await newest_envelope(store, prefix)
+    number = int(name.rpartition(".")[2])
+    if number not in known:
+        _of_this_place(Envelope.decode(content), prefix, number)
+    elif hashlib.sha256(content).hexdigest() != known[number]:
+        raise EnvelopeTamperedError(f"`{name}` is not the one that was written")
 
 
 async def newest_envelope(store: Store, prefix: str) -> tuple[str, bytes]:

@@ -21,6 +21,7 @@ from shared.stores.base import (
     AccessDeniedError,
     BadNameError,
     NoSpaceError,
+    ObjectDamagedError,
     ObjectExistsError,
     ObjectInfo,
     ObjectNotFoundError,
@@ -39,6 +40,7 @@ _READ_AHEAD = 4 << 20
 """So much is asked of the disk beyond what is waited for: its own read-ahead is a tenth of that."""
 _UNFINISHED = ".part"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_UNREADABLE = {errno.EIO, errno.EUCLEAN}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
@@ -81,7 +83,7 @@ class Local(msgspec.Struct, tag="local", tag_field="kind", frozen=True, forbid_u
             end = None if length is None else start + length
             while end is None or start < end:
                 want = _PIECE if end is None else min(_PIECE, end - start)
-                piece = await _in_thread(partial(_read, fd, want, start, end))
+                piece = await _readable(partial(_read, fd, want, start, end))
                 if not piece:
                     return
                 start += len(piece)
@@ -247,6 +249,16 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
         raise
     except OSError as error:
         raise _named(error) from error
+
+
+async def _readable(work: Callable[[], bytes]) -> bytes:
+    """As `_in_thread`; what the disk gives back no more is damaged, not just away."""
+    try:
+        return await _in_thread(work)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _UNREADABLE:
+            raise ObjectDamagedError("the disk cannot read a part of the object") from error
+        raise
 
 
 def _named(error: OSError) -> StoreError:

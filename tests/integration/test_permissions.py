@@ -61,9 +61,9 @@ MAY_SAY: dict[str, set[str]] = {
     | {"$KV.attempts.x1", "$KV.key_uses.x1"},
     "scheduler": said("evt", "run: dispatched")
     | said("evt", "backup: requested attempted failed cancelled")
-    | said("evt", "backup: download_granted download_refused rewrapped imported")
+    | said("evt", "backup: download_granted download_refused rewrapped imported corrupted")
     | said("evt", "store: imported")
-    | said("evt", "archive: rewrapped")
+    | said("evt", "archive: rewrapped corrupted")
     | said("evt", "key: rewrapped")
     | said("evt", "restore: requested attempted failed cancelled")
     | said("evt", "execution: failed")

@@ -52,6 +52,8 @@ def replicated(event: ArchiveReplicated, seq: int) -> Iterator[Change]:
         stored_at=event.at,
         locked_until=event.locked_until,
         key_id=event.recipients[0] if event.recipients else None,
+        envelope=event.envelope or None,
+        envelope_sha256=event.envelope_sha256 or None,
         problem=None,
         version=seq,
     )
@@ -73,7 +75,13 @@ def corrupted(event: ArchiveCorrupted, seq: int) -> Iterator[Change]:
 
 def rewrapped(event: ArchiveRewrapped, seq: int) -> Iterator[Change]:
     key_id = event.recipients[0] if event.recipients else None
-    yield from _when(event, _STANDING, key_id=key_id, version=seq)
+    values = {
+        "key_id": key_id,
+        "envelope": event.envelope,
+        "envelope_sha256": event.envelope_sha256 or None,
+        "version": seq,
+    }
+    yield from _when(event, _STANDING, **values)
 
 
 def expired(event: ArchiveExpired, seq: int) -> Iterator[Change]:

@@ -234,7 +234,12 @@ def rewrapped(event: BackupRewrapped, seq: int) -> Iterator[Change]:
     def sealed_anew(old: Row | None) -> Row | None:
         if old is None or old["store_id"] != event.store_id:  # moved meanwhile
             return old
-        return old | {"key_id": _platform_key(event.recipients), "version": seq}
+        return old | {
+            "key_id": _platform_key(event.recipients),
+            "envelope": event.envelope,
+            "envelope_sha256": event.envelope_sha256 or None,
+            "version": seq,
+        }
 
     yield _on(event.backup_id, sealed_anew)
 
@@ -338,6 +343,7 @@ def moved(event: BackupMoved, seq: int) -> Iterator[Change]:
         first = old["first_store_id"] or event.from_store_id
         there = {"store_id": event.to_store_id, "first_store_id": first, "prefix": event.prefix}
         there |= {"locked_until": event.locked_until, "key_id": None}
+        there |= {"envelope": None, "envelope_sha256": None}
         return old | there | {"version": seq}
 
     left = new_row(

@@ -40,6 +40,8 @@ class ArchiveReplicated(ArchiveFact, frozen=True, kw_only=True):
     seconds: float
     locked_until: datetime | None = None
     recipients: list[str] = []
+    envelope: int = 0
+    envelope_sha256: str = ""
 
 
 class ArchiveRewrapped(ArchiveFact, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class ArchiveRewrapped(ArchiveFact, frozen=True, kw_only=True):
     prefix: str
     envelope: int
     recipients: list[str]
+    envelope_sha256: str = ""
 
 
 class ArchiveFailed(ArchiveFact, frozen=True, kw_only=True):

@@ -152,6 +152,7 @@ class BackupRewrapped(BackupFact, frozen=True, kw_only=True):
     prefix: str
     envelope: int
     recipients: list[str]
+    envelope_sha256: str = ""
 
 
 class BackupCorrupted(BackupFact, frozen=True, kw_only=True):

@@ -97,6 +97,9 @@ backups = Table(
     Column("locked_until", when),
     # The platform's key that its newest envelope is sealed to; NULL where nobody said.
     Column("key_id", Text),
+    # Number and hash of the newest envelope, since it was sealed anew or copied.
+    Column("envelope", Integer),
+    Column("envelope_sha256", Text),
     # Of an imported backup: the fingerprint of the platform whose worker signed it.
     Column("signed_by", Text),
     Column("version", BigInteger, nullable=False),
@@ -156,6 +159,9 @@ archives = Table(
     Column("verified_at", when),
     Column("locked_until", when),
     Column("key_id", Text),
+    # Number and hash of the newest envelope, since it was sealed anew or copied.
+    Column("envelope", Integer),
+    Column("envelope_sha256", Text),
     # Until then its expiry can be taken back; NULL where nobody may, since it moved, say.
     Column("delete_after", when),
     Column("deletion_begun_at", when),

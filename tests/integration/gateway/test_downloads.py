@@ -277,3 +277,30 @@ async def test_when_the_first_archive_is_gone_or_damaged_a_good_copy_is_given_ou
     if not decrypt:
         gone = await gateway.call("POST", f"/backups/{backup}/download", {"decrypt": False})
         assert gone.json()["code"] == "backup.not_downloadable"
+
+
+@pytest.mark.usefixtures("scheduler")
+async def test_a_damaged_envelope_makes_the_archive_corrupt_and_a_good_copy_is_read(
+    gateway: Gateway, platform: Platform, backup: UUID, tmp_path: Path
+) -> None:
+    far = await gateway.add_store(tmp_path / "far")
+    shutil.copytree(tmp_path / "store" / str(backup), tmp_path / "far" / str(backup))
+    copy: dict[str, Any] = {
+        "archive_id": archive_id(backup, far["id"]),
+        "backup_id": backup,
+        "store_id": far["id"],
+    }
+    await projected(gateway, ArchiveRequested(**copy))
+    prefix = f"{backup}/1"
+    await projected(gateway, ArchiveReplicated(**copy, prefix=prefix, stored_bytes=1, seconds=0.1))
+    envelope = tmp_path / "store" / prefix / "envelope.1"
+    envelope.chmod(0o600)
+    envelope.write_bytes(envelope.read_bytes().replace(b'"sealed":"', b'"sealed":"00', 1))
+
+    answer = await followed(gateway, platform, await asked(gateway, backup, decrypt=True))
+
+    assert answer.content == RAW
+    [said] = await platform.bus.last_of(f"evt.backup.corrupted.core.{backup}")
+    assert isinstance(said.message, BackupCorrupted)
+    assert said.message.deep
+    assert said.message.problem.code == "archive.envelope_tampered"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from services.executor.sifting import Parent
+from services.storage import scrubber, verification
 from services.storage.kept import ReadModelKept
 from services.storage.scrubber import Cycle
 from shared.archive.chain import Chain, Link
 from shared.archive.reader import open_envelope
 from shared.bus.base import EVENTS
+from shared.errors import UnavailableError
 from shared.messages.base import now
 from shared.messages.facts import (
     ArchiveCorrupted,
@@ -22,7 +25,7 @@ from shared.messages.facts import (
     BackupVerified,
 )
 from shared.messages.values import Problem
-from shared.stores import AnyStore, Local
+from shared.stores import AnyStore, Local, Store
 from tests.integration.storage.test_copies import add, completed
 from tests.integration.storage.test_storage import add_store, facts_of, storing
 from tests.integration.storage.world import World
@@ -126,9 +129,10 @@ async def increment(platform: World, store: AnyStore, full: Said) -> Said:
     return backup
 
 
+@pytest.mark.parametrize("name", ["data.0", "envelope.1"])
 @pytest.mark.parametrize("how", ["flipped", "cut", "missing"])
 async def test_damage_of_a_full_and_of_an_increment_is_found_within_a_cycle_on_every_store(
-    platform: World, shelf: tuple[AnyStore, Path], how: str
+    platform: World, shelf: tuple[AnyStore, Path], how: str, name: str
 ) -> None:
     store, root = shelf
     await add_store(platform, store)
@@ -138,9 +142,9 @@ async def test_damage_of_a_full_and_of_an_increment_is_found_within_a_cycle_on_e
         await platform.heard(BackupVerified, 2)
 
         for backup in (full, later):
-            path = root / f"{backup.id}/1" / "data.0"
+            path = root / f"{backup.id}/1" / name
             if how == "missing":  # by the store: an S3 service may remember what it listed
-                await store.delete(f"{backup.id}/1/data.0")
+                await store.delete(f"{backup.id}/1/{name}")
             else:
                 content = path.read_bytes()
                 path.unlink()
@@ -148,6 +152,8 @@ async def test_damage_of_a_full_and_of_an_increment_is_found_within_a_cycle_on_e
         found = await platform.heard(BackupCorrupted, 2)
 
     code = "archive.object_changed" if how == "flipped" else "archive.truncated"
+    if name == "envelope.1" and how != "missing":
+        code = "archive.envelope_tampered"
     assert {(one.backup_id, one.problem.code) for one in found} == {
         (full.id, code),
         (later.id, code),
@@ -237,3 +243,26 @@ async def cycle_of(platform: World, store_id: str) -> Cycle:
 
 async def cycle_is_over(platform: World, store_id: str) -> bool:
     return (await cycle_of(platform, store_id)).over
+
+
+async def test_an_archive_that_cannot_be_read_for_now_holds_up_no_other(
+    platform: World, stores: tuple[Local, Local], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, _ = stores
+    first, _ = await completed(platform, near, further=[])
+    async with storing(platform):
+        await platform.heard(BackupVerified)
+        second, _ = await completed(platform, near, further=[])
+        await platform.heard(BackupVerified, 2)
+    data_of(near, second).write_bytes(b"x")
+
+    async def read(store: Store, folder: str, *others: Any) -> int:
+        if folder.startswith(str(first.id)):
+            raise UnavailableError("one object answers 503, again and again")
+        return await verification.read_again(store, folder, *others)
+
+    monkeypatch.setattr(scrubber, "read_again", read)
+    async with storing(platform, scrub_cycle_s=SOON_S):
+        (found,) = await platform.heard(BackupCorrupted)
+
+    assert found.backup_id == second.id

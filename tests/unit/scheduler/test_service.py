@@ -29,6 +29,7 @@ from shared.messages.base import consequence
 from shared.messages.facts import (
     BackupAttempted,
     BackupCancelled,
+    BackupCorrupted,
     BackupFailed,
     BackupGarbageDeleted,
     DispatchPaused,
@@ -316,7 +317,7 @@ async def test_a_corrupt_backup_is_not_restored(world: World, tmp_path: Path) ->
     assert failed.problem.code == "backup.not_restorable"
 
 
-async def test_an_archive_key_that_cannot_be_opened_fails_the_restore(
+async def test_an_archive_whose_key_cannot_be_opened_is_said_to_be_damaged_and_not_restored(
     world: World, tmp_path: Path
 ) -> None:
     backup = await archived(world, tmp_path)
@@ -324,9 +325,14 @@ async def test_an_archive_key_that_cannot_be_opened_fails_the_restore(
     await world.request_restore(backup.id)
 
     await world.look()
+    (corrupted,) = world.said(BackupCorrupted)
+    world.state.backups[backup.id] = msgspec.structs.replace(backup, proof="corrupt")
+    await world.look()
 
+    assert (corrupted.backup_id, corrupted.deep) == (backup.id, True)
+    assert corrupted.problem.code == "archive.truncated"
     (failed,) = world.said(RestoreFailed)
-    assert failed.problem.code == "archive.truncated"
+    assert failed.problem.code == "backup.not_restorable"
 
 
 async def test_a_bug_fails_its_own_run_and_no_other(

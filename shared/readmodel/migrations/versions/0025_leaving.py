@@ -1,4 +1,4 @@
-"""What expired can come back until its deletion has begun; and when what went was gone."""
+"""What expired can come back until its deletion has begun; when what went was gone; envelopes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ depends_on = None
 
 def upgrade() -> None:
     when = sa.DateTime(timezone=True)
+    for table in ("backups", "archives"):
+        op.add_column(table, sa.Column("envelope", sa.Integer()))
+        op.add_column(table, sa.Column("envelope_sha256", sa.Text()))
     op.add_column("backups", sa.Column("deletion_begun_at", when))
     op.add_column("archives", sa.Column("delete_after", when))
     op.add_column("archives", sa.Column("deletion_begun_at", when))
