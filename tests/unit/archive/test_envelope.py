@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -138,7 +139,7 @@ async def test_rotation_changes_no_immutable_object_and_shuts_the_old_key_out(
     for key in await old_envelopes(store, PREFIX):
         await store.delete(key)
 
-    assert sealed == (2, (new.public.id,))
+    assert sealed[:2] == (2, (new.public.id,))
     assert {p.name: p.read_bytes() for p in folder.iterdir() if "env" not in p.name} == before
     assert await read(store, key=new) == raw
     assert await open_envelope_with_passphrase(store, PREFIX, "p")
@@ -171,10 +172,10 @@ async def test_rotation_keeps_the_passphrase_and_writes_nothing_twice(tmp_path: 
 
     for _ in range(2):
         keys, wanted = (new, RECIPIENT), (new.public, RECOVERY.public)
-        assert await rotate_envelope(store, PREFIX, keys, wanted) == (
-            2,
-            (new.public.id, RECOVERY.public.id),
-        )
+        number, sealed_to, sha256 = await rotate_envelope(store, PREFIX, keys, wanted)
+        assert (number, sealed_to) == (2, (new.public.id, RECOVERY.public.id))
+        written = (tmp_path / PREFIX / "envelope.2").read_bytes()
+        assert sha256 == hashlib.sha256(written).hexdigest()
 
     assert sorted(p.name for p in (tmp_path / PREFIX).glob("envelope.*")) == [
         "envelope.1",

@@ -327,6 +327,7 @@ async def test_an_archive_whose_key_cannot_be_opened_is_said_to_be_damaged_and_n
     await world.look()
     (corrupted,) = world.said(BackupCorrupted)
     world.state.backups[backup.id] = msgspec.structs.replace(backup, proof="corrupt")
+    world.clock.pass_s(60)
     await world.look()
 
     assert (corrupted.backup_id, corrupted.deep) == (backup.id, True)
