@@ -2598,6 +2598,8 @@ export interface components {
             id: string;
             /** @enum {string} */
             kind: "shell" | "docker" | "kubernetes";
+            /** @default false */
+            may_execute?: boolean;
             name: string;
             roles: components["schemas"]["Role"][];
             template: string;
@@ -3042,6 +3044,7 @@ export interface components {
             id: string;
             name: string;
             rights: components["schemas"]["Right"][];
+            rights_everywhere: components["schemas"]["Right"][];
             role: components["schemas"]["Role"];
         };
         /** NewApiKey */
@@ -3761,6 +3764,7 @@ export interface components {
             group_ids: string[];
             id: string;
             jitter_s: number;
+            may?: components["schemas"]["Right"][];
             method: string;
             missed: string;
             missed_within_s: number;
@@ -3807,6 +3811,7 @@ export interface components {
             health_at?: string | null;
             health_problem?: components["schemas"]["Problem"] | null;
             id: string;
+            may?: components["schemas"]["Right"][];
             name: string;
             pool: string;
             run_limit: number;
@@ -14949,6 +14954,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Only servers of this environment */
                 environment?: string | null;
+                /** @description Only servers on which the caller may execute this command */
+                executes?: string | null;
                 /** @description Only servers of this group */
                 group_id?: string | null;
                 /** @description Only servers that do like this */
