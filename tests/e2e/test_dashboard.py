@@ -32,7 +32,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 EMAIL, PASSWORD = "ada@example.com", "twelve words are a good password"
-VIEWER = "viewer@example.com"
+VIEWER, OPERATOR = "viewer@example.com", "operator@example.com"
 CONTENT = (
     "CREATE TABLE items (id int PRIMARY KEY, name text);"
     "INSERT INTO items SELECT g, repeat(md5(g::text), 20) FROM generate_series(1, 5000) g;"
@@ -102,13 +102,16 @@ class House:
             session.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
             yield Api(session)
 
-    async def reached_by(self, api: Api, name: str, port: int) -> str:
+    async def reached_by(
+        self, api: Api, name: str, port: int, environment: str = "production"
+    ) -> str:
         """The customer's server once more, under a name, through another port; its id."""
         known = self.customer.database("postgres")
         engine = {"kind": "postgresql", "host": known.host, "port": port, "tls": "off"}
         who = {"user": known.user, "password": known.password}
         endpoints = [{"name": "main", "engine": engine | who}]
         server = {"name": name, "runner": {"kind": "local"}, "endpoints": endpoints}
+        server["environment"] = environment
         return str((await api.post("/servers", server))["id"])
 
     async def set_up(self) -> None:
@@ -154,6 +157,22 @@ class House:
 def pill(page: Page) -> Locator:
     """What tells how the connection stands: there is one for each width of the screen."""
     return page.get_by_test_id("connection").locator("visible=true")
+
+
+async def drawn(page: Page) -> Locator:
+    """The page, once it shows what it was asked for: what is absent now is not there."""
+    main = page.get_by_role("main")
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await expect(main.locator("tbody tr, h2, dl, li").first).to_be_visible()
+    await expect(main.locator("[aria-busy=true]")).to_have_count(0)
+    return main
+
+
+async def sign_in(page: Page, email: str) -> None:
+    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(lambda url: "/login" not in url)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -328,9 +347,7 @@ async def test_a_viewer_is_offered_nothing_that_they_may_not_do(house: House) ->
         }
         for path in [*addresses, f"/backups/{run['object_id']}", f"/servers/{server}"]:
             await page.goto(path)
-            await expect(page.get_by_role("heading", level=1)).to_be_visible()
-            await page.wait_for_load_state("domcontentloaded")
-            main = page.get_by_role("main")
+            main = await drawn(page)
             # Links to runs are called what they did: a test, a restore.
             for kind, found in (("button", "button"), ("link", "a:not([href^='/runs/'])")):
                 offered = await main.locator(found).all_inner_texts()
@@ -338,6 +355,66 @@ async def test_a_viewer_is_offered_nothing_that_they_may_not_do(house: House) ->
         for path in ("/audit", "/users", "/keys", "/servers/new", "/stores/new", "/schedules/new"):
             await page.goto(path)
             await expect(page.get_by_role("main")).to_contain_text("not for your account")
+    await context.close()
+
+    assert not refused
+
+
+async def in_staging(house: House, api: Api) -> str:
+    """The customer's server once more, in staging; what is found there is known."""
+    server = await house.reached_by(
+        api, "db-staging", house.customer.database("shop").port, environment="staging"
+    )
+    await api.get(f"/servers/{server}/databases")
+    return server
+
+
+async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_nothing_else(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        staging = await in_staging(house, api)
+        main = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+        body = {"email": OPERATOR, "name": "Otto", "password": PASSWORD, "role": "operator"}
+        grants = [{"role": "operator", "environments": ["staging"]}, {"role": "viewer"}]
+        await api.post("/users", body | {"grants": grants})
+        for name, roles in (("tidy", ["operator", "admin"]), ("wipe", ["admin"])):
+            template = {"name": name, "kind": "shell", "template": "true", "roles": roles}
+            await api.post("/commands", template)
+        production = f"/backups?server_id={main}&status=completed"
+        backup = (await api.get(production))["items"][0]["id"]
+        databases = {
+            one["server_id"]: one["id"]
+            for one in (await api.get("/databases?name=shop"))["items"]
+            if one["name"] == "shop"
+        }
+    refused: list[str] = []
+    context = await house.newcomer()
+    async with house.page("/commands", context) as page:
+        page.on("response", lambda said: refused.append(said.url) if said.status == 403 else None)
+        await sign_in(page, OPERATOR)
+        await page.goto("/commands")
+        rows = (await drawn(page)).get_by_role("row")
+        await expect(rows.filter(has_text="wipe")).to_contain_text("Not for your role")
+        await expect(
+            rows.filter(has_text="wipe").get_by_role("button", name="Execute", exact=True)
+        ).to_have_count(0)
+        await rows.filter(has_text="tidy").get_by_role("button", name="Execute", exact=True).click()
+        servers = page.get_by_role("dialog").get_by_label("Server").locator("option")
+        await expect(servers).to_have_text(["db-staging"])
+
+        acts = re.compile("^(Restore|Verify|Hold|Back up now|Policy and tags|Test|Look|Download)")
+        for path in (f"/backups/{backup}", f"/databases/{databases[main]}", f"/servers/{main}"):
+            await page.goto(path)
+            offered = await (await drawn(page)).locator("button, a[href*='/restore']").all()
+            assert not [it for it in offered if acts.match(await it.inner_text())], path
+        await page.goto(f"/servers/{staging}")
+        await expect(page.get_by_role("button", name="Test", exact=True)).to_be_visible()
+        await page.goto(f"/databases/{databases[staging]}")
+        await page.get_by_role("button", name="Back up now").click()
+        choices = page.get_by_role("dialog").get_by_label("Database").locator("option")
+        await expect(choices.filter(has_text="db-staging").first).to_be_attached()
+        await expect(choices.filter(has_text="db-main")).to_have_count(0)
     await context.close()
 
     assert not refused
