@@ -1,6 +1,7 @@
 import type { QueryClient } from '@tanstack/vue-query'
 import { createRouter, createWebHistory, type RouteLocationNormalized } from 'vue-router'
 import { onSignedOut } from './api/session'
+import { guardUnsaved } from './components/unsaved'
 import { accountQuery, setupQuery, type Right } from './data/account'
 import { placeOf } from './navigation'
 
@@ -65,6 +66,7 @@ export function routerOf(queries: QueryClient) {
     ],
   })
 
+  guardUnsaved(router)
   router.beforeEach((to) => admitted(to, queries))
   router.afterEach((to) => {
     document.title = `${to.meta.title} · Holdfast`

@@ -360,6 +360,55 @@ async def test_a_viewer_is_offered_nothing_that_they_may_not_do(house: House) ->
     assert not refused
 
 
+async def test_a_form_with_something_typed_is_not_left_without_a_question(house: House) -> None:
+    async with house.page("/") as page:
+        await page.get_by_role("link", name="Policies").click()
+        question = page.get_by_role("dialog", name="Leave without saving?")
+        await page.get_by_role("button", name="New policy").first.click()
+        form = page.get_by_role("dialog", name="New policy")
+        await form.get_by_label("Name").fill("typed")
+        for _ in range(3):  # a browser lets nobody hold it up for ever, but this is kept
+            await page.keyboard.press("Escape")
+            await question.get_by_role("button", name="Stay").click()
+            await expect(question).to_have_count(0)
+        await expect(form.get_by_label("Name")).to_have_value("typed")
+        await page.go_back()
+        await question.get_by_role("button", name="Leave").click()
+        await expect(form).to_have_count(0)
+
+    async with house.page("/stores/new") as page:
+        await page.get_by_label("Name").fill("typed")
+        await page.get_by_role("link", name="Cancel").click()
+        asked = page.get_by_role("dialog", name="Leave without saving?")
+        await asked.get_by_role("button", name="Stay").click()
+        await expect(page.get_by_label("Name")).to_have_value("typed")
+        await page.get_by_role("link", name="Cancel").click()
+        await asked.get_by_role("button", name="Leave").click()
+        await page.wait_for_url("**/stores")
+
+
+async def test_a_key_never_expires_only_for_who_says_so(house: House) -> None:
+    async with house.page("/developers") as page:
+        for choice, days in (("In another number of days", "7"), ("Never", "")):
+            await page.get_by_role("button", name="Make a key").click()
+            dialog = page.get_by_role("dialog", name="Make an API key")
+            await dialog.get_by_label("Name").fill(f"key {choice}")
+            await dialog.get_by_role("button", name="All that only read").click()
+            await dialog.get_by_label("Expires").select_option(label=choice)
+            if days:
+                await dialog.get_by_role("button", name="Make the key").click()
+                await expect(dialog.get_by_label("Days")).to_be_focused()  # it is asked for
+                await dialog.get_by_label("Days").fill(days)
+            await dialog.get_by_role("button", name="Make the key").click()
+            await dialog.get_by_role("button", name="Done").click()
+            await expect(dialog).to_have_count(0)
+
+    async with house.api() as api:
+        made = {one["name"]: one["expires_at"] for one in (await api.get("/api-keys"))["items"]}
+    assert made["key In another number of days"]
+    assert made["key Never"] is None
+
+
 async def in_staging(house: House, api: Api) -> str:
     """The customer's server once more, in staging; what is found there is known."""
     server = await house.reached_by(
