@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -409,6 +410,32 @@ async def test_a_key_never_expires_only_for_who_says_so(house: House) -> None:
     assert made["key Never"] is None
 
 
+async def test_a_list_goes_on_behind_its_first_page_and_filters_that_hide_all_are_cleared(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+        template = {"name": "often", "kind": "shell", "template": "true", "roles": ["admin"]}
+        command = (await api.post("/commands", template))["id"]
+        for number in range(21):
+            wish = {"server_id": server, "reason": f"time {number}"}
+            await api.post(f"/commands/{command}/execute", wish)
+    async with house.page("/commands?name=often") as page:
+        await page.get_by_role("button", name="Executions of often").click()
+        dialog = page.get_by_role("dialog", name="Executions")
+        await expect(dialog.get_by_role("listitem")).to_have_count(20)
+        await dialog.get_by_role("button", name="Show more").click()
+        await expect(dialog.get_by_role("listitem")).to_have_count(21)
+        await expect(dialog.get_by_role("button", name="Show more")).to_have_count(0)
+
+    async with house.page(f"/backups?status=expired&server={server}") as page:
+        main = page.get_by_role("main")
+        await expect(main).to_contain_text("No backup matches the filters")
+        await main.get_by_role("button", name="Clear the filters").click()
+        await page.wait_for_url(lambda url: url.endswith("/backups"))
+        await expect(main.get_by_role("link", name="shop").first).to_be_visible()
+
+
 async def in_staging(house: House, api: Api) -> str:
     """The customer's server once more, in staging; what is found there is known."""
     server = await house.reached_by(
@@ -549,6 +576,61 @@ async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -
     assert proof.entries > 10
     edited = with_one_line_edited(export, house.folder / "edited.jsonl")
     assert verified(edited, key) is None
+
+
+async def test_an_export_after_the_session_lapsed_asks_to_sign_in_and_goes_on(
+    house: House,
+) -> None:
+    context = await house.newcomer()
+    async with house.page("/login", context) as page:
+        await sign_in(page, EMAIL)
+        await page.goto("/audit")
+        await drawn(page)
+        await context.clear_cookies()
+        await page.get_by_role("button", name="CSV").click()
+        await expect(page.get_by_role("status")).to_contain_text("Your session has ended")
+        await sign_in(page, EMAIL)
+        await page.wait_for_url("**/audit")
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="CSV").click()
+        assert (await download.value).suggested_filename == "audit.csv"
+    await context.close()
+
+
+async def test_an_archive_is_downloaded_by_the_browser_itself(house: House) -> None:
+    async with house.page("/backups?status=completed") as page:
+        await page.get_by_role("main").get_by_role("link", name="shop").first.click()
+        async with page.expect_download(timeout=WITHIN_MS) as download:
+            await page.get_by_role("button", name="Download archive").click()
+        found = await download.value
+        assert found.suggested_filename.endswith(".tar")
+        # Not out of the page's memory: from the server, to the disk.
+        assert "/api/v1/downloads/" in found.url
+        archive = house.folder / "archive.tar"
+        await found.save_as(archive)
+    assert tarfile.is_tarfile(archive)
+
+
+async def test_the_audit_page_hides_internal_steps_names_things_and_narrows_by_time(
+    house: House,
+) -> None:
+    async with house.page("/audit") as page:
+        main = await drawn(page)
+        actions = page.get_by_label("Action").locator("option")
+        await expect(actions.filter(has_text="Backup completed")).to_have_count(1)
+        await expect(actions.filter(has_text="Claim set")).to_have_count(0)
+        await page.get_by_label("Also internal steps").check()
+        await expect(actions.filter(has_text="Claim set")).to_have_count(1)
+        await page.get_by_label("Also internal steps").uncheck()
+
+        await page.get_by_label("Action").select_option("store.set")
+        await expect(main.get_by_role("row").nth(1)).to_contain_text("Store cellar")
+        # Another choice than the present one is still there to be made.
+        await expect(actions.filter(has_text="Backup completed")).to_have_count(1)
+        await page.get_by_label("to", exact=True).fill("2020-01-01")
+        await expect(main).to_contain_text("No entry matches the filters")
+        await main.get_by_role("button", name="Clear the filters").click()
+        await expect(main.get_by_role("row").nth(1)).to_be_visible()
 
 
 HOSTILE = (

@@ -2432,6 +2432,8 @@ export interface components {
             event_id: string;
             n: number;
             object: string;
+            /** @default  */
+            object_name?: string;
             outcome: string;
             request_id: string;
             seq: number;
@@ -4696,6 +4698,8 @@ export interface operations {
                 actor?: string | null;
                 /** @description What came from this peer; needs users.read */
                 address?: string | null;
+                /** @description false: without what the platform notes for itself, as claims are */
+                internal?: boolean;
                 /** @description `server/<id>`, or `server/*` */
                 object?: string | null;
                 /** @description How it ended */
@@ -4789,6 +4793,8 @@ export interface operations {
                 address?: string | null;
                 /** @description `next_cursor` of the page before */
                 cursor?: string | null;
+                /** @description false: without what the platform notes for itself, as claims are */
+                internal?: boolean;
                 /** @description How many items at most */
                 limit?: number;
                 /** @description `server/<id>`, or `server/*` */
@@ -8996,7 +9002,10 @@ export interface operations {
     };
     follow_download: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only tell whether it can be followed now, by 204; it stays unused */
+                ready?: boolean;
+            };
             header?: never;
             path: {
                 token: string;
