@@ -2,6 +2,7 @@ import type { QueryClient } from '@tanstack/vue-query'
 import { createRouter, createWebHistory, type RouteLocationNormalized } from 'vue-router'
 import { onSignedOut } from './api/session'
 import { arriving } from './components/arriving'
+import { guardUnsaved } from './components/unsaved'
 import { accountQuery, setupQuery, type Right } from './data/account'
 import { placeOf } from './navigation'
 
@@ -66,6 +67,7 @@ export function routerOf(queries: QueryClient) {
     ],
   })
 
+  guardUnsaved(router)
   router.beforeEach((to) => admitted(to, queries))
   router.afterEach((to, from) => {
     // A page that shows one thing says more, once it knows what.

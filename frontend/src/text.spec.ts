@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, bytes, duration, words } from './text'
+import { ago, bytes, duration, startOf, words } from './text'
 
 describe('figures in words', () => {
   it.each([
@@ -30,4 +30,12 @@ describe('figures in words', () => {
   it('says a type of event in words', () => {
     expect(words('backup.delete_requested')).toBe('Backup delete requested')
   })
+})
+
+describe('a day as a span of time', () => {
+  it('begins when it does where the reader is, and ends when the next begins', () => {
+    expect(startOf('2026-03-01')).toBe(new Date(2026, 2, 1).toISOString())
+    expect(startOf('2026-02-28', 1)).toBe(new Date(2026, 2, 1).toISOString())
+  })
+  it('is none where no day is chosen', () => expect(startOf('')).toBe(''))
 })

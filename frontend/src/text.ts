@@ -74,3 +74,11 @@ export const words = (name: string) => {
   const said = name.replaceAll('_', ' ').replaceAll('.', ' ')
   return sentence(said)
 }
+
+/** When a day (`2026-03-01`, of the reader's clock) begins, or one some days later; '' for none. */
+export function startOf(day: string, later = 0): string {
+  const [year, month, date] = day.split('-').map(Number)
+  if (!year || !month || !date) return ''
+  const at = zone.value === 'utc' ? new Date(Date.UTC(year, month - 1, date + later)) : new Date(year, month - 1, date + later)
+  return at.toISOString()
+}

@@ -28,7 +28,8 @@ READ_AT_ONCE = 500
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry; `n` is its place in the tree, `seq` the event it stands for."""
+    """One entry; `n` is its place in the tree, `seq` the event it stands for. `object_name` is what
+    the object is called now; empty where it has no name, is gone, or is a person."""
 
     n: int
     seq: int
@@ -36,6 +37,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     action: str
     object: str
+    object_name: str = ""
     outcome: str
     request_id: str
     event_id: str

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
-from sqlalchemy import ColumnElement, Select, and_, func, select, true
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, select, true
 
 from services.gateway.dependencies import Dependencies
 from shared.readmodel.tables import audit_logs
@@ -57,6 +57,24 @@ def said_by_whom_when(
         yield at < until
 
 
+InternalFilter = Annotated[
+    bool,
+    QueryParameter(description="false: without what the platform notes for itself, as claims are"),
+]
+INTERNAL = (
+    "archive.requested",
+    "archive.rewrapped",
+    "backup.attempted",
+    "backup.deletion_begun",
+    "backup.garbage_deleted",
+    "backup.rewrapped",
+    "key.rewrapped",
+    "restore.attempted",
+    "run.dispatched",
+)
+"""Steps on the way to what is an entry of its own; claims of names besides."""
+
+
 class Search(msgspec.Struct, frozen=True, kw_only=True):
     """What entries must be like; all of it at once."""
 
@@ -68,6 +86,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     request_id: str | None = None
     address: str | None = None
+    internal: bool = True
 
     def condition(self) -> ColumnElement[bool]:
         """The condition on `audit_logs`; addresses are sealed, so they are no part of it."""
@@ -82,6 +101,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(table.outcome == self.outcome)
         if self.request_id is not None:
             parts.append(table.request_id == self.request_id)
+        if not self.internal:
+            parts += [table.action.not_like("claim.%"), table.action.not_in(INTERNAL)]
         return and_(true(), *parts)
 
 
@@ -97,6 +118,7 @@ async def search_of(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     until: Until = None,
     request_id: RequestFilter = None,
     address: AddressFilter = None,
+    internal: InternalFilter = True,
 ) -> Search:
     """Provides `search`."""
     return Search(
@@ -108,6 +130,7 @@ async def search_of(  # noqa: PLR0913, PLR0917 - an argument per query parameter
         until=until,
         request_id=request_id,
         address=address,
+        internal=internal,
     )
 
 
@@ -119,8 +142,9 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Facets(msgspec.Struct, frozen=True, kw_only=True):
-    """The most frequent values of each kind. `counted` entries were looked at, the newest ones;
-    `complete` says that there are no more."""
+    """The most frequent values of each kind, each kind as all other filters leave it: so what else
+    could be chosen instead is seen. Of what matches, `counted` entries were looked at, the newest
+    ones; `complete` says that there are no more."""
 
     counted: int
     complete: bool
@@ -131,23 +155,20 @@ class Facets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def facets(deps: Dependencies, search: Search) -> Facets:
-    """Count the values of the entries that match; of an object only its noun."""
-    noun = func.split_part(audit_logs.c.object, "/", 1)
-    newest = (
-        select(
-            audit_logs.c.actor,
-            audit_logs.c.action,
-            noun.label("noun"),
-            audit_logs.c.outcome,
-        )
-        .where(search.condition())
-        .order_by(audit_logs.c.n.desc())
-        .limit(COUNTED)
-        .subquery()
-    )
+    """Count the values of the entries that match but for the value's own filter; of an object only
+    its noun."""
+    newest = _newest(search)
     counted = await deps.read_model.one(select(func.count().label("entries")).select_from(newest))
     count = int(counted.entries) if counted else 0
-    found = [await _counts(deps, newest.c[name]) for name in ("actor", "action", "noun", "outcome")]
+    found = []
+    for field, column in (
+        ("actor", "actor"),
+        ("action", "action"),
+        ("about", "noun"),
+        ("outcome", "outcome"),
+    ):
+        others = _newest(msgspec.structs.replace(search, **{field: None}))
+        found.append(await _counts(deps, others.c[column]))
     actors, actions, objects, outcomes = found
     return Facets(
         counted=count,
@@ -157,6 +178,13 @@ async def facets(deps: Dependencies, search: Search) -> Facets:
         objects=objects,
         outcomes=outcomes,
     )
+
+
+def _newest(search: Search) -> Subquery:
+    table = audit_logs.c
+    noun = func.split_part(table.object, "/", 1).label("noun")
+    query = select(table.actor, table.action, noun, table.outcome).where(search.condition())
+    return query.order_by(table.n.desc()).limit(COUNTED).subquery()
 
 
 async def _counts(deps: Dependencies, column: ColumnElement[Any]) -> list[Count]:

@@ -13,6 +13,7 @@ from litestar.params import FromPath, JSONBody
 from sqlalchemy import Row
 
 from services.gateway import configured
+from services.gateway.callers import Caller
 from services.gateway.configured import Change, Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.injection import Deps, Who
@@ -36,7 +37,8 @@ async def _always(_deps: Dependencies, _row: Row[Any]) -> None:
 
 class Crud(msgspec.Struct, frozen=True, kw_only=True):
     """A noun whose things have a unique `name`; `says` holds the first line of each route's text,
-    by `list`, `create`, `get`, `replace` and `delete`."""
+    by `list`, `create`, `get`, `replace` and `delete`. `seen_by` is for a noun that tells each
+    caller what they may do with a thing."""
 
     noun: Noun[Any]
     plural: str
@@ -47,7 +49,12 @@ class Crud(msgspec.Struct, frozen=True, kw_only=True):
     write: Right
     setting: Setting
     removable: Removable = _always
+    seen_by: Callable[[Caller], Noun[Any]] | None = None
     says: dict[str, str]
+
+    def noun_for(self, caller: Caller) -> Noun[Any]:
+        """The noun, as it is shown to a caller."""
+        return self.noun if self.seen_by is None else self.seen_by(caller)
 
 
 def routes_of(crud: Crud) -> list[HTTPRouteHandler]:
@@ -57,15 +64,22 @@ def routes_of(crud: Crud) -> list[HTTPRouteHandler]:
     """
     noun, path = crud.noun, crud.noun.path + "/{thing_id:uuid}"
 
-    async def all_of(
+    async def all_of(  # noqa: PLR0913, PLR0917 - an argument per query parameter
         deps: Deps,
+        caller: Who,
         name: NamePart = None,
         sort: ByName = "name",
         limit: Limit = DEFAULT_LIMIT,
         cursor: Cursor = None,
     ) -> Page[Any]:
         return await all_by_name(
-            deps, noun.table, noun.view, name=name, sort=sort, limit=limit, cursor=cursor
+            deps,
+            noun.table,
+            crud.noun_for(caller).view,
+            name=name,
+            sort=sort,
+            limit=limit,
+            cursor=cursor,
         )
 
     async def create(
@@ -77,12 +91,13 @@ def routes_of(crud: Crud) -> list[HTTPRouteHandler]:
             async def make() -> AnySetting:
                 return await crud.setting(deps, change, data, None)
 
-            return await configured.create(deps, noun, change, data.name, make)
+            return await configured.create(deps, crud.noun_for(caller), change, data.name, make)
 
         return await once(request, deps, caller, made)
 
-    async def one(thing_id: FromPath[UUID], deps: Deps) -> Response[Any]:
-        return configured.shown(await configured.row_of(deps, noun, str(thing_id)), noun)
+    async def one(thing_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Any]:
+        row = await configured.row_of(deps, noun, str(thing_id))
+        return configured.shown(row, crud.noun_for(caller))
 
     async def replace(
         thing_id: FromPath[UUID],
@@ -93,7 +108,7 @@ def routes_of(crud: Crud) -> list[HTTPRouteHandler]:
     ) -> Response[Any]:
         row = await configured.current(deps, noun, str(thing_id), request)
         setting = await crud.setting(deps, configured.changing(thing_id, caller), data, row)
-        return await configured.replace(deps, noun, row, setting, data.name)
+        return await configured.replace(deps, crud.noun_for(caller), row, setting, data.name)
 
     async def remove(
         thing_id: FromPath[UUID], request: Request[Any, Any, Any], deps: Deps, caller: Who

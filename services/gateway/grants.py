@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from services.gateway.callers import Caller, Grants
 from services.gateway.rights import OF_SERVERS, SHARED, Right, gives
-from shared.messages.values import Grant
+from shared.messages.values import Grant, Role
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -34,6 +36,19 @@ def covers(caller: Caller, right: Right, place: Place | None) -> bool:
         any(gives(grant, right) and _within(grant, place) for grant in layer)
         for layer in caller.layers
     )
+
+
+def rights_at(caller: Caller, place: Place) -> list[Right]:
+    """What the caller may do with what belongs to a server at `place`."""
+    return [right for right in Right if right in OF_SERVERS and covers(caller, right, place)]
+
+
+def in_roles(caller: Caller, roles: Collection[Role]) -> Caller | None:
+    """The caller with those grants only that have one of the roles; None when none is left."""
+    layers = [tuple(it for it in layer if Role(it.role) in roles) for layer in caller.layers]
+    if not all(layers):
+        return None
+    return msgspec.structs.replace(caller, grants=layers[0], within=tuple(layers[1:]))
 
 
 def whole(layer: Grants, right: Right) -> bool:

@@ -76,3 +76,11 @@ async def admitted_schedule(
     if await deps.read_model.one(query.where(seen_schedules(caller, right))) is None:
         raise ForbiddenError("the account has not this right on all databases of the schedule")
     return row
+
+
+async def rights_on(deps: Dependencies, caller: Caller, schedule_id: UUID) -> list[Right]:
+    """What the caller may do with a schedule that they see."""
+    wanted = (Right.SCHEDULES_READ, Right.SCHEDULES_RUN, Right.SCHEDULES_WRITE)
+    columns = [seen_schedules(caller, right).label(right.value) for right in wanted]
+    row = await deps.read_model.one(select(*columns).where(schedules.c.id == str(schedule_id)))
+    return [right for right in wanted if row is not None and row._mapping[right.value]]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 EMAIL, PASSWORD = "ada@example.com", "twelve words are a good password"
-VIEWER = "viewer@example.com"
+VIEWER, OPERATOR = "viewer@example.com", "operator@example.com"
 CONTENT = (
     "CREATE TABLE items (id int PRIMARY KEY, name text);"
     "INSERT INTO items SELECT g, repeat(md5(g::text), 20) FROM generate_series(1, 5000) g;"
@@ -111,13 +112,21 @@ class House:
             session.headers["Authorization"] = f"Bearer {signed_in['access_token']}"
             yield Api(session)
 
-    async def reached_by(self, api: Api, name: str, port: int, endpoint: str = "main") -> str:
+    async def reached_by(
+        self,
+        api: Api,
+        name: str,
+        port: int,
+        endpoint: str = "main",
+        environment: str = "production",
+    ) -> str:
         """The customer's server once more, under a name, through another port; its id."""
         known = self.customer.database("postgres")
         engine = {"kind": "postgresql", "host": known.host, "port": port, "tls": "off"}
         who = {"user": known.user, "password": known.password}
         endpoints = [{"name": endpoint, "engine": engine | who}]
         server = {"name": name, "runner": {"kind": "local"}, "endpoints": endpoints}
+        server["environment"] = environment
         return str((await api.post("/servers", server))["id"])
 
     async def set_up(self) -> None:
@@ -163,6 +172,22 @@ class House:
 def pill(page: Page) -> Locator:
     """What tells how the connection stands: there is one for each width of the screen."""
     return page.get_by_test_id("connection").locator("visible=true")
+
+
+async def drawn(page: Page) -> Locator:
+    """The page, once it shows what it was asked for: what is absent now is not there."""
+    main = page.get_by_role("main")
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await expect(main.locator("tbody tr, h2, dl, li").first).to_be_visible()
+    await expect(main.locator("[aria-busy=true]")).to_have_count(0)
+    return main
+
+
+async def sign_in(page: Page, email: str) -> None:
+    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(lambda url: "/login" not in url)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -448,9 +473,7 @@ async def test_a_viewer_is_offered_nothing_that_they_may_not_do(house: House) ->
         }
         for path in [*addresses, f"/backups/{run['object_id']}", f"/servers/{server}"]:
             await page.goto(path)
-            await expect(page.get_by_role("heading", level=1)).to_be_visible()
-            await page.wait_for_load_state("domcontentloaded")
-            main = page.get_by_role("main")
+            main = await drawn(page)
             # Links to runs are called what they did: a test, a restore.
             for kind, found in (("button", "button"), ("link", "a:not([href^='/runs/'])")):
                 offered = await main.locator(found).all_inner_texts()
@@ -458,6 +481,141 @@ async def test_a_viewer_is_offered_nothing_that_they_may_not_do(house: House) ->
         for path in ("/audit", "/users", "/keys", "/servers/new", "/stores/new", "/schedules/new"):
             await page.goto(path)
             await expect(page.get_by_role("main")).to_contain_text("not for your account")
+    await context.close()
+
+    assert not refused
+
+
+async def test_a_form_with_something_typed_is_not_left_without_a_question(house: House) -> None:
+    async with house.page("/") as page:
+        await page.get_by_role("link", name="Policies").click()
+        question = page.get_by_role("dialog", name="Leave without saving?")
+        await page.get_by_role("button", name="New policy").first.click()
+        form = page.get_by_role("dialog", name="New policy")
+        await form.get_by_label("Name").fill("typed")
+        for _ in range(3):  # a browser lets nobody hold it up for ever, but this is kept
+            await page.keyboard.press("Escape")
+            await question.get_by_role("button", name="Stay").click()
+            await expect(question).to_have_count(0)
+        await expect(form.get_by_label("Name")).to_have_value("typed")
+        await page.go_back()
+        await question.get_by_role("button", name="Leave").click()
+        await expect(form).to_have_count(0)
+
+    async with house.page("/stores/new") as page:
+        await page.get_by_label("Name").fill("typed")
+        await page.get_by_role("link", name="Cancel").click()
+        asked = page.get_by_role("dialog", name="Leave without saving?")
+        await asked.get_by_role("button", name="Stay").click()
+        await expect(page.get_by_label("Name")).to_have_value("typed")
+        await page.get_by_role("link", name="Cancel").click()
+        await asked.get_by_role("button", name="Leave").click()
+        await page.wait_for_url("**/stores")
+
+
+async def test_a_key_never_expires_only_for_who_says_so(house: House) -> None:
+    async with house.page("/developers") as page:
+        for choice, days in (("In another number of days", "7"), ("Never", "")):
+            await page.get_by_role("button", name="Make a key").click()
+            dialog = page.get_by_role("dialog", name="Make an API key")
+            await dialog.get_by_label("Name").fill(f"key {choice}")
+            await dialog.get_by_role("button", name="All that only read").click()
+            await dialog.get_by_label("Expires").select_option(label=choice)
+            if days:
+                await dialog.get_by_role("button", name="Make the key").click()
+                await expect(dialog.get_by_label("Days")).to_be_focused()  # it is asked for
+                await dialog.get_by_label("Days").fill(days)
+            await dialog.get_by_role("button", name="Make the key").click()
+            await dialog.get_by_role("button", name="Done").click()
+            await expect(dialog).to_have_count(0)
+
+    async with house.api() as api:
+        made = {one["name"]: one["expires_at"] for one in (await api.get("/api-keys"))["items"]}
+    assert made["key In another number of days"]
+    assert made["key Never"] is None
+
+
+async def test_a_list_goes_on_behind_its_first_page_and_filters_that_hide_all_are_cleared(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        server = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+        template = {"name": "often", "kind": "shell", "template": "true", "roles": ["admin"]}
+        command = (await api.post("/commands", template))["id"]
+        for number in range(21):
+            wish = {"server_id": server, "reason": f"time {number}"}
+            await api.post(f"/commands/{command}/execute", wish)
+    async with house.page("/commands?name=often") as page:
+        await page.get_by_role("button", name="Executions of often").click()
+        dialog = page.get_by_role("dialog", name="Executions")
+        await expect(dialog.get_by_role("listitem")).to_have_count(20)
+        await dialog.get_by_role("button", name="Show more").click()
+        await expect(dialog.get_by_role("listitem")).to_have_count(21)
+        await expect(dialog.get_by_role("button", name="Show more")).to_have_count(0)
+
+    async with house.page(f"/backups?status=expired&server={server}") as page:
+        main = page.get_by_role("main")
+        await expect(main).to_contain_text("No backup matches the filters")
+        await main.get_by_role("button", name="Clear the filters").click()
+        await page.wait_for_url(lambda url: url.endswith("/backups"))
+        await expect(main.get_by_role("link", name="shop").first).to_be_visible()
+
+
+async def in_staging(house: House, api: Api) -> str:
+    """The customer's server once more, in staging; what is found there is known."""
+    server = await house.reached_by(
+        api, "db-staging", house.customer.database("shop").port, environment="staging"
+    )
+    await api.get(f"/servers/{server}/databases")
+    return server
+
+
+async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_nothing_else(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        staging = await in_staging(house, api)
+        main = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+        body = {"email": OPERATOR, "name": "Otto", "password": PASSWORD, "role": "operator"}
+        grants = [{"role": "operator", "environments": ["staging"]}, {"role": "viewer"}]
+        await api.post("/users", body | {"grants": grants})
+        for name, roles in (("tidy", ["operator", "admin"]), ("wipe", ["admin"])):
+            template = {"name": name, "kind": "shell", "template": "true", "roles": roles}
+            await api.post("/commands", template)
+        production = f"/backups?server_id={main}&status=completed"
+        backup = (await api.get(production))["items"][0]["id"]
+        databases = {
+            one["server_id"]: one["id"]
+            for one in (await api.get("/databases?name=shop"))["items"]
+            if one["name"] == "shop"
+        }
+    refused: list[str] = []
+    context = await house.newcomer()
+    async with house.page("/commands", context) as page:
+        page.on("response", lambda said: refused.append(said.url) if said.status == 403 else None)
+        await sign_in(page, OPERATOR)
+        await page.goto("/commands")
+        rows = (await drawn(page)).get_by_role("row")
+        await expect(rows.filter(has_text="wipe")).to_contain_text("Not for your role")
+        await expect(
+            rows.filter(has_text="wipe").get_by_role("button", name="Execute", exact=True)
+        ).to_have_count(0)
+        await rows.filter(has_text="tidy").get_by_role("button", name="Execute", exact=True).click()
+        servers = page.get_by_role("dialog").get_by_label("Server").locator("option")
+        await expect(servers).to_have_text(["db-staging"])
+
+        acts = re.compile("^(Restore|Verify|Hold|Back up now|Policy and tags|Test|Look|Download)")
+        for path in (f"/backups/{backup}", f"/databases/{databases[main]}", f"/servers/{main}"):
+            await page.goto(path)
+            offered = await (await drawn(page)).locator("button, a[href*='/restore']").all()
+            assert not [it for it in offered if acts.match(await it.inner_text())], path
+        await page.goto(f"/servers/{staging}")
+        await expect(page.get_by_role("button", name="Test", exact=True)).to_be_visible()
+        await page.goto(f"/databases/{databases[staging]}")
+        await page.get_by_role("button", name="Back up now").click()
+        choices = page.get_by_role("dialog").get_by_label("Database").locator("option")
+        await expect(choices.filter(has_text="db-staging").first).to_be_attached()
+        await expect(choices.filter(has_text="db-main")).to_have_count(0)
     await context.close()
 
     assert not refused
@@ -543,6 +701,61 @@ async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -
     assert proof.entries > 10
     edited = with_one_line_edited(export, house.folder / "edited.jsonl")
     assert verified(edited, key) is None
+
+
+async def test_an_export_after_the_session_lapsed_asks_to_sign_in_and_goes_on(
+    house: House,
+) -> None:
+    context = await house.newcomer()
+    async with house.page("/login", context) as page:
+        await sign_in(page, EMAIL)
+        await page.goto("/audit")
+        await drawn(page)
+        await context.clear_cookies()
+        await page.get_by_role("button", name="CSV").click()
+        await expect(page.get_by_role("status")).to_contain_text("Your session has ended")
+        await sign_in(page, EMAIL)
+        await page.wait_for_url("**/audit")
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="CSV").click()
+        assert (await download.value).suggested_filename == "audit.csv"
+    await context.close()
+
+
+async def test_an_archive_is_downloaded_by_the_browser_itself(house: House) -> None:
+    async with house.page("/backups?status=completed") as page:
+        await page.get_by_role("main").get_by_role("link", name="shop").first.click()
+        async with page.expect_download(timeout=WITHIN_MS) as download:
+            await page.get_by_role("button", name="Download archive").click()
+        found = await download.value
+        assert found.suggested_filename.endswith(".tar")
+        # Not out of the page's memory: from the server, to the disk.
+        assert "/api/v1/downloads/" in found.url
+        archive = house.folder / "archive.tar"
+        await found.save_as(archive)
+    assert tarfile.is_tarfile(archive)
+
+
+async def test_the_audit_page_hides_internal_steps_names_things_and_narrows_by_time(
+    house: House,
+) -> None:
+    async with house.page("/audit") as page:
+        main = await drawn(page)
+        actions = page.get_by_label("Action").locator("option")
+        await expect(actions.filter(has_text="Backup completed")).to_have_count(1)
+        await expect(actions.filter(has_text="Claim set")).to_have_count(0)
+        await page.get_by_label("Also internal steps").check()
+        await expect(actions.filter(has_text="Claim set")).to_have_count(1)
+        await page.get_by_label("Also internal steps").uncheck()
+
+        await page.get_by_label("Action").select_option("store.set")
+        await expect(main.get_by_role("row").nth(1)).to_contain_text("Store cellar")
+        # Another choice than the present one is still there to be made.
+        await expect(actions.filter(has_text="Backup completed")).to_have_count(1)
+        await page.get_by_label("to", exact=True).fill("2020-01-01")
+        await expect(main).to_contain_text("No entry matches the filters")
+        await main.get_by_role("button", name="Clear the filters").click()
+        await expect(main.get_by_role("row").nth(1)).to_be_visible()
 
 
 HOSTILE = (

@@ -2436,6 +2436,8 @@ export interface components {
             event_id: string;
             n: number;
             object: string;
+            /** @default  */
+            object_name?: string;
             outcome: string;
             request_id: string;
             seq: number;
@@ -2602,6 +2604,8 @@ export interface components {
             id: string;
             /** @enum {string} */
             kind: "shell" | "docker" | "kubernetes";
+            /** @default false */
+            may_execute?: boolean;
             name: string;
             roles: components["schemas"]["Role"][];
             template: string;
@@ -3046,6 +3050,7 @@ export interface components {
             id: string;
             name: string;
             rights: components["schemas"]["Right"][];
+            rights_everywhere: components["schemas"]["Right"][];
             role: components["schemas"]["Role"];
         };
         /** NewApiKey */
@@ -3770,6 +3775,7 @@ export interface components {
             group_ids: string[];
             id: string;
             jitter_s: number;
+            may?: components["schemas"]["Right"][];
             method: string;
             missed: string;
             missed_within_s: number;
@@ -3816,6 +3822,7 @@ export interface components {
             health_at?: string | null;
             health_problem?: components["schemas"]["Problem"] | null;
             id: string;
+            may?: components["schemas"]["Right"][];
             name: string;
             pool: string;
             run_limit: number;
@@ -4707,6 +4714,8 @@ export interface operations {
                 actor?: string | null;
                 /** @description What came from this peer; needs users.read */
                 address?: string | null;
+                /** @description false: without what the platform notes for itself, as claims are */
+                internal?: boolean;
                 /** @description `server/<id>`, or `server/*` */
                 object?: string | null;
                 /** @description How it ended */
@@ -4800,6 +4809,8 @@ export interface operations {
                 address?: string | null;
                 /** @description `next_cursor` of the page before */
                 cursor?: string | null;
+                /** @description false: without what the platform notes for itself, as claims are */
+                internal?: boolean;
                 /** @description How many items at most */
                 limit?: number;
                 /** @description `server/<id>`, or `server/*` */
@@ -9007,7 +9018,10 @@ export interface operations {
     };
     follow_download: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only tell whether it can be followed now, by 204; it stays unused */
+                ready?: boolean;
+            };
             header?: never;
             path: {
                 token: string;
@@ -14969,6 +14983,8 @@ export interface operations {
                 cursor?: string | null;
                 /** @description Only servers of this environment */
                 environment?: string | null;
+                /** @description Only servers on which the caller may execute this command */
+                executes?: string | null;
                 /** @description Only servers of this group */
                 group_id?: string | null;
                 /** @description Only servers that do like this */

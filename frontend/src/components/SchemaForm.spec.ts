@@ -78,3 +78,14 @@ it('keeps what few people change out of sight', () => {
   expect(advanced).toEqual(['mode', 'verify', 'host_certificate'])
   expect(fieldsOf(SFTP).find((field) => field.name === 'mode')!.choices).toEqual(['active', 'passive'])
 })
+
+it('keeps what was typed for a kind while another one is looked at', async () => {
+  const values = drawn({}, { schemas: { sftp: SFTP, folder: { title: 'Folder', properties: { path: { title: 'Path', type: 'string' } } } } })
+  await fireEvent.update(await screen.findByLabelText('Host'), 'files.example.com')
+
+  await fireEvent.click(screen.getByLabelText('Folder'))
+  expect(values.value).toEqual({ kind: 'folder' })
+  await fireEvent.click(screen.getByLabelText('SFTP'))
+
+  expect(values.value).toMatchObject({ kind: 'sftp', host: 'files.example.com', port: 22 })
+})

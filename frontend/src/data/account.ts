@@ -22,7 +22,13 @@ export const setupQuery = {
 export function useAccount() {
   const { data: account } = useQuery(accountQuery)
   const rights = computed(() => new Set<Right>(account.value?.rights ?? []))
-  return { account, may: (right: Right) => rights.value.has(right) }
+  const whole = computed(() => new Set<Right>(account.value?.rights_everywhere ?? []))
+  return {
+    account,
+    /** Somewhere at least. */
+    may: (right: Right) => rights.value.has(right),
+    mayEverywhere: (right: Right) => whole.value.has(right),
+  }
 }
 
 export function useSignIn() {

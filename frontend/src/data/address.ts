@@ -16,3 +16,11 @@ export function useAddress(name: string, fallback = '') {
     },
   })
 }
+
+/** Takes several filters out of the address at once. */
+export function useClearing() {
+  const route = useRoute()
+  const router = useRouter()
+  return (names: readonly string[]) =>
+    void router.replace({ query: Object.fromEntries(Object.entries(route.query).filter(([name]) => !names.includes(name))) })
+}

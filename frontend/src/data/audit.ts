@@ -11,6 +11,9 @@ export interface Sought {
   object?: string
   outcome?: string
   since?: string
+  until?: string
+  /** Also what the platform notes for itself. */
+  internal?: boolean
 }
 
 const given = (sought: Sought) => ({
@@ -19,6 +22,8 @@ const given = (sought: Sought) => ({
   object: sought.object || undefined,
   outcome: (sought.outcome || undefined) as never,
   since: sought.since || undefined,
+  until: sought.until || undefined,
+  internal: sought.internal ?? false,
 })
 
 export const useAudit = (sought: MaybeRefOrGetter<Sought>) =>

@@ -1,4 +1,4 @@
-import { useMutation } from '@tanstack/vue-query'
+import { useMutation, useQuery } from '@tanstack/vue-query'
 import { toValue, type MaybeRefOrGetter } from 'vue'
 import { api, ask, seen, type Schemas } from '@/api/client'
 import { usePages } from './pages'
@@ -21,6 +21,13 @@ export const useExecutions = (id: string) =>
   )
 
 const thing = ({ id, version }: Command) => ({ params: { path: { thing_id: id }, header: { 'If-Match': seen(version) } } })
+
+/** The servers on which one may execute it. */
+export const useServersFor = (id: string) =>
+  useQuery({
+    queryKey: ['servers', 'executing', id],
+    queryFn: () => ask(api.GET('/api/v1/servers', { params: { query: { executes: id, limit: 500 } } })),
+  })
 
 export const useSaveCommand = () =>
   useMutation({

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/vue-query'
 import { computed } from 'vue'
 import { api, ask } from '@/api/client'
 import { words } from '@/text'
-import { useAccount } from './account'
+import { useAccount, type Right } from './account'
 
 interface Named {
   id: string
@@ -20,8 +20,21 @@ function useNames(noun: string, load: () => Promise<{ items: Named[] }>) {
 
 const query = { limit: 500 } as const
 
-export const useServerNames = () =>
-  useNames('servers', () => ask(api.GET('/api/v1/servers', { params: { query } })))
+const loadServers = () => ask(api.GET('/api/v1/servers', { params: { query } }))
+export const useServerNames = () => useNames('servers', loadServers)
+
+/** Whether one may do something with a server and what belongs to it; the server says. */
+export function useMayOn() {
+  const { may, mayEverywhere } = useAccount()
+  const { data } = useQuery({ queryKey: ['servers', 'names'], queryFn: loadServers })
+  const servers = computed(() => new Map(data.value?.items.map((one) => [one.id, new Set(one.may)])))
+  return (right: Right, server: string | null | undefined): boolean => {
+    if (mayEverywhere(right)) return true
+    if (!server || !may(right)) return false
+    // Of more servers than are asked for at once, this one may be among the rest.
+    return servers.value.get(server)?.has(right) ?? !!data.value?.next_cursor
+  }
+}
 export const useStoreNames = () => useNames('stores', () => ask(api.GET('/api/v1/stores', { params: { query } })))
 export const usePolicyNames = () =>
   useNames('policies', () => ask(api.GET('/api/v1/policies', { params: { query } })))

@@ -19,6 +19,7 @@ from services.gateway.audit_entries import (
     found_entries,
     from_address,
 )
+from services.gateway.audit_names import with_names
 from services.gateway.audit_search import Facets, Searched, facets, search_of
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
@@ -104,10 +105,15 @@ async def list_audit(
     than `limit` entries, even none, and still lead on.
     """
     if search.address is None:
-        return await found_entries(deps, search, limit, cursor)
+        return await _named(deps, await found_entries(deps, search, limit, cursor))
     if not everywhere(caller, Right.USERS_READ):
         raise ForbiddenError("to search by address needs the right users.read")
-    return await from_address(deps, search, Address(search.address), limit, cursor)
+    found = await from_address(deps, search, Address(search.address), limit, cursor)
+    return await _named(deps, found)
+
+
+async def _named(deps: Dependencies, page: Page[AuditEntry]) -> Page[AuditEntry]:
+    return msgspec.structs.replace(page, items=await with_names(deps, page.items))
 
 
 @get(
@@ -122,7 +128,9 @@ async def get_audit_entry(n: FromPath[int], deps: Deps, caller: Who) -> AuditDet
     Of a secret only that it changed is told; an address needs the right users.read.
     """
     row = await _entry(deps, n)
-    return await detail_of(deps, row, personal=everywhere(caller, Right.USERS_READ))
+    detail = await detail_of(deps, row, personal=everywhere(caller, Right.USERS_READ))
+    [entry] = await with_names(deps, [detail.entry])
+    return msgspec.structs.replace(detail, entry=entry)
 
 
 @get(

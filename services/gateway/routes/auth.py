@@ -13,7 +13,7 @@ from services.gateway.accounts import Account
 from services.gateway.authentication import REFRESH_COOKIE, peer_of, refuse_foreign_origin
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import SessionEndedError, WrongCredentialsError
-from services.gateway.grants import holds
+from services.gateway.grants import everywhere, holds
 from services.gateway.injection import Deps, Who
 from services.gateway.passwords import LONGEST
 from services.gateway.representations import Input
@@ -44,10 +44,12 @@ class Credentials(Input, frozen=True, kw_only=True):
 class Me(Account, frozen=True, kw_only=True):
     """The account that asks, and the `rights` that it holds anywhere: what a page may offer.
 
-    Where it holds them is the server's business, which decides each time.
+    Those of them in `rights_everywhere` have no limit of scope. Where the others hold, each server
+    tells (`may`).
     """
 
     rights: list[Right]
+    rights_everywhere: list[Right]
 
 
 class Refresh(Input, frozen=True, kw_only=True):
@@ -145,7 +147,8 @@ async def me(deps: Deps, caller: Who) -> Me:
     if account is None:
         raise UnauthenticatedError("the account is deleted")
     rights: list[Right] = [it for it in Right if it is not Right.PUBLIC and holds(caller, it)]
-    return Me(**msgspec.structs.asdict(account), rights=rights)
+    whole = [right for right in rights if everywhere(caller, right)]
+    return Me(**msgspec.structs.asdict(account), rights=rights, rights_everywhere=whole)
 
 
 ROUTES = [

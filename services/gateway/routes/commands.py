@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Row
 
+from services.gateway.callers import Caller
 from services.gateway.configured import Change, Noun
 from services.gateway.crud import Crud, routes_of
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
+from services.gateway.grants import holds, in_roles
 from services.gateway.representations import Input, Name, Text, convert
 from services.gateway.rights import Right
 from shared.messages.settings import CommandSetting
@@ -53,7 +55,8 @@ class NewCommand(Input, frozen=True, kw_only=True):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A command template."""
+    """A command template. `may_execute`: whether the caller may, on some server at least; `GET
+    /servers?executes=` tells on which."""
 
     id: str
     name: str
@@ -63,6 +66,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     variables: list[CommandVariable]
     timeout_s: int
     roles: list[Role]
+    may_execute: bool = False
     created_at: datetime
     updated_at: datetime
     version: int
@@ -74,6 +78,18 @@ def command_of(row: Row[Any]) -> Command:
 
 
 COMMAND = Noun("command", commands, "/commands", command_of)
+
+
+def _seen_by(caller: Caller) -> Noun[Command]:
+    """The noun, as it is shown to a caller."""
+    return msgspec.structs.replace(COMMAND, view=lambda row: _shown(row, caller))
+
+
+def _shown(row: Row[Any], caller: Caller) -> Command:
+    command = command_of(row)
+    narrowed = in_roles(caller, command.roles)
+    may_execute = narrowed is not None and holds(narrowed, Right.COMMANDS_EXECUTE)
+    return msgspec.structs.replace(command, may_execute=may_execute)
 
 
 async def _setting(
@@ -129,6 +145,7 @@ def fits(variable: NewVariable | CommandVariable, value: str) -> bool:
 ROUTES = routes_of(
     Crud(
         noun=COMMAND,
+        seen_by=_seen_by,
         plural="commands",
         tag="commands",
         given=NewCommand,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 from sqlalchemy import Row
 from uuid_utils.compat import uuid7
@@ -42,6 +42,12 @@ from shared.messages.facts import (
 from shared.messages.values import Problem
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+OnlyReady = Annotated[
+    bool,
+    QueryParameter(description="Only tell whether it can be followed now, by 204; it stays unused"),
+]
 
 
 class NewDownload(Input, frozen=True, kw_only=True):
@@ -125,7 +131,9 @@ async def download_backup(
     tags=["backups"],
     operation_id="follow_download",
 )
-async def follow_download(token: FromPath[str], deps: Deps, caller: Who) -> Response[Any]:
+async def follow_download(
+    token: FromPath[str], deps: Deps, caller: Who, *, ready: OnlyReady = False
+) -> Response[Any]:
     """The bytes that a link leads to, once; 202 until the request is in a signed checkpoint.
 
     A tar of the encrypted archive's objects, or the dump itself. The length is told first, and
@@ -141,12 +149,16 @@ async def follow_download(token: FromPath[str], deps: Deps, caller: Who) -> Resp
     await whereabouts(deps, row)
     if not await is_checkpointed(deps, link.request_seq):
         return _later(token, link)
+    if ready and not link.decrypt:
+        return Response(None, status_code=204)
     source = await source_of(deps, row)
     if not link.decrypt:
         return await _sent(deps, caller, row, found, await encrypted(source))
     granted = await granted_to(deps, link)
     if granted is None:
         return _later(token, link)
+    if ready:
+        return Response(None, status_code=204)
     parts = await parts_of(deps, source, link, granted)
     return await _sent(deps, caller, row, found, await decrypted(source, parts))
 

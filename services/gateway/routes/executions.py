@@ -16,9 +16,9 @@ from sqlalchemy import Row, select
 from services.gateway import configured
 from services.gateway.appending import land, seen
 from services.gateway.audit_search import ActorFilter, Since, Until, said_by_whom_when
-from services.gateway.callers import Caller
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError, KeyReusedError
+from services.gateway.grants import in_roles
 from services.gateway.injection import Deps, Who
 from services.gateway.listing import ByTime, Cursor, Limit, Window, listed
 from services.gateway.once import Answer, answer, first_id, once
@@ -31,7 +31,7 @@ from shared.bus import Draft, Expect, WrongSequenceError
 from shared.errors import ForbiddenError
 from shared.messages.base import consequence
 from shared.messages.facts import ExecutionRequested
-from shared.messages.values import Problem, Role
+from shared.messages.values import Problem
 from shared.readmodel.tables import command_executions, servers
 
 Values = Annotated[dict[VariableName, Value], Meta(max_length=50)]
@@ -89,7 +89,11 @@ async def execute_command(
 ) -> Response[Execution]:
     """Execute a command template on a server; `Location` leads to its run."""
     command = command_of(await configured.row_of(deps, COMMAND, str(command_id)))
-    await admit(deps, _within_roles(caller, command), Right.COMMANDS_EXECUTE, data.server_id)
+    narrowed = in_roles(caller, command.roles)
+    if narrowed is None:
+        names = ", ".join(role.value for role in command.roles)
+        raise ForbiddenError(f"this command may only be executed as {names}")
+    await admit(deps, narrowed, Right.COMMANDS_EXECUTE, data.server_id)
     server = await deps.read_model.one(
         select(servers.c.pool).where(servers.c.id == str(data.server_id))
     )
@@ -115,18 +119,6 @@ async def execute_command(
         return await _ask(deps, asked)
 
     return await once(request, deps, caller, create)
-
-
-def _within_roles(caller: Caller, command: Command) -> Caller:
-    """The caller with those grants only whose role may execute the template."""
-    layers = [
-        tuple(grant for grant in layer if Role(grant.role) in command.roles)
-        for layer in caller.layers
-    ]
-    if not all(layers):
-        names = ", ".join(role.value for role in command.roles)
-        raise ForbiddenError(f"this command may only be executed as {names}")
-    return msgspec.structs.replace(caller, grants=layers[0], within=tuple(layers[1:]))
 
 
 def _filled(command: Command, given: dict[str, str]) -> dict[str, str]:

@@ -25,7 +25,13 @@ from services.gateway.representations import convert
 from services.gateway.rights import Right
 from services.gateway.schedule_inputs import NewSchedule, refuse_unusable
 from services.gateway.schedule_previews import SchedulePreview, schedule_preview, warnings_of
-from services.gateway.schedule_reach import Reached, admitted_schedule, reached, seen_schedules
+from services.gateway.schedule_reach import (
+    Reached,
+    admitted_schedule,
+    reached,
+    rights_on,
+    seen_schedules,
+)
 from shared.bus import Expect, WrongSequenceError
 from shared.errors import ConflictError
 from shared.messages.base import consequence
@@ -44,7 +50,8 @@ PausedFilter = Annotated[
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule. `problem` is what the scheduler found wrong with it; `warnings`, what it would
-    run into, come when it is saved or shown alone, not in lists."""
+    run into, come when it is saved or shown alone, not in lists. `may`, what the caller may do with
+    it, comes when it is shown alone."""
 
     id: str
     name: str
@@ -67,6 +74,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     checks: list[Check]
     problem: Problem | None = None
     warnings: list[Conflict] = []
+    may: list[Right] = []
     created_at: datetime
     updated_at: datetime
     version: int
@@ -141,7 +149,10 @@ async def get_schedule(schedule_id: FromPath[UUID], deps: Deps, caller: Who) -> 
     """Show one schedule, and what it would run into as things are now."""
     row = await admitted_schedule(deps, caller, Right.SCHEDULES_READ, schedule_id)
     warnings = await warnings_of(deps, caller, row.id, _input(row))
-    return configured.shown(row, _warning(warnings))
+    may = await rights_on(deps, caller, schedule_id)
+    answer = configured.shown(row, _warning(warnings))
+    answer.content = msgspec.structs.replace(answer.content, may=may)
+    return answer
 
 
 @put("/schedules/{schedule_id:uuid}", **_told("replace_schedule", Right.SCHEDULES_WRITE))

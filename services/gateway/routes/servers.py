@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request, Response, delete, get, post, put
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, false, select
 
 from services.gateway import configured
 from services.gateway.callers import Caller
@@ -18,6 +18,7 @@ from services.gateway.configured import Change, Noun
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
 from services.gateway.granting import Environment, refuse_unknown_groups
+from services.gateway.grants import in_roles, rights_at
 from services.gateway.injection import Deps, Who
 from services.gateway.listing import ByName, Cursor, Limit, NamePart, listed, named, sorted_by
 from services.gateway.once import Answer, once
@@ -25,6 +26,7 @@ from services.gateway.paging import DEFAULT_LIMIT, Page
 from services.gateway.plugin_configs import NOTHING, Stored, accepted, same_settings, sealed
 from services.gateway.representations import Input, Label, Name, convert
 from services.gateway.rights import Right
+from services.gateway.routes.commands import COMMAND, Command, command_of
 from services.gateway.scope import Place, require, visible
 from shared.keys.plugins import without_secrets
 from shared.messages.base import CORE
@@ -42,6 +44,10 @@ HealthFilter = Annotated[
 ]
 GroupFilter = Annotated[
     str | None, QueryParameter(max_length=64, description="Only servers of this group")
+]
+ExecutesFilter = Annotated[
+    UUID | None,
+    QueryParameter(description="Only servers on which the caller may execute this command"),
 ]
 
 
@@ -71,7 +77,8 @@ class NewServer(Input, frozen=True, kw_only=True):
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """A server, without its secrets."""
+    """A server, without its secrets. `may` is what the caller may do with it and with what belongs
+    to it: its databases, their backups and runs."""
 
     id: str
     name: str
@@ -81,6 +88,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: list[Endpoint]
     run_limit: int
     group_ids: list[str]
+    may: list[Right] = []
     health: HealthNow
     health_problem: Problem | None = None
     health_at: datetime | None = None
@@ -98,6 +106,22 @@ def server_of(row: Row[Any]) -> Server:
 SERVER = Noun("server", servers, "/servers", server_of, server="id")
 
 
+def _seen_by(caller: Caller) -> Noun[Server]:
+    """The noun, as it is shown to a caller."""
+
+    def view(row: Row[Any]) -> Server:
+        may = rights_at(caller, Place(row.environment, tuple(row.group_ids)))
+        return msgspec.structs.replace(server_of(row), may=may)
+
+    return msgspec.structs.replace(SERVER, view=view)
+
+
+def _executes(caller: Caller, command: Command) -> ColumnElement[bool]:
+    """The condition for servers on which the caller may execute the command."""
+    narrowed = in_roles(caller, command.roles)
+    return false() if narrowed is None else visible(narrowed, Right.COMMANDS_EXECUTE, servers.c.id)
+
+
 @get("/servers", opt={"right": Right.SERVERS_READ}, tags=["servers"], operation_id="list_servers")
 async def list_servers(  # noqa: PLR0913, PLR0917 - an argument per query parameter
     deps: Deps,
@@ -106,6 +130,7 @@ async def list_servers(  # noqa: PLR0913, PLR0917 - an argument per query parame
     environment: EnvironmentFilter = None,
     health: HealthFilter = None,
     group_id: GroupFilter = None,
+    executes: ExecutesFilter = None,
     sort: ByName = "name",
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -118,8 +143,11 @@ async def list_servers(  # noqa: PLR0913, PLR0917 - an argument per query parame
         query = query.where(servers.c.health == health)
     if group_id is not None:
         query = query.where(servers.c.group_ids.contains([group_id]))
+    if executes is not None:
+        command = command_of(await configured.row_of(deps, COMMAND, str(executes)))
+        query = query.where(_executes(caller, command))
     window = sorted_by(servers, sort, limit, cursor)
-    return await listed(deps, named(query, servers, name), window, server_of)
+    return await listed(deps, named(query, servers, name), window, _seen_by(caller).view)
 
 
 @post(
@@ -141,7 +169,7 @@ async def create_server(
         async def make() -> ServerSetting:
             return await _setting(deps, change, data, None)
 
-        return await configured.create(deps, SERVER, change, data.name, make)
+        return await configured.create(deps, _seen_by(caller), change, data.name, make)
 
     return await once(request, deps, caller, create)
 
@@ -155,7 +183,7 @@ async def create_server(
 async def get_server(server_id: FromPath[UUID], deps: Deps, caller: Who) -> Response[Server]:
     """Show one server."""
     row = await configured.admitted(deps, caller, Right.SERVERS_READ, SERVER, str(server_id))
-    return configured.shown(row, SERVER)
+    return configured.shown(row, _seen_by(caller))
 
 
 @put(
@@ -176,7 +204,7 @@ async def replace_server(
     row = await _current(deps, caller, server_id, request)
     require(caller, Right.SERVERS_WRITE, _place(data))
     setting = await _setting(deps, configured.changing(server_id, caller), data, row)
-    return await configured.replace(deps, SERVER, row, setting, data.name)
+    return await configured.replace(deps, _seen_by(caller), row, setting, data.name)
 
 
 @delete(

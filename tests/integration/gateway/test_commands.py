@@ -125,3 +125,34 @@ async def test_only_the_named_roles_execute_and_only_in_their_scope(gateway: Gat
     viewer = await codes()
 
     assert (operator, elsewhere, viewer) == ([403, 202], [403, 404], [403, 403])
+
+
+async def test_a_command_tells_whether_the_caller_may_execute_it_and_where(
+    gateway: Gateway,
+) -> None:
+    here = await gateway.add_server(name="here", environment="staging")
+    there = await gateway.add_server(name="there", environment="production")
+    for name, roles in (("for all", ["operator", "admin"]), ("for few", ["admin"])):
+        await gateway.add("/commands", {**COMMAND, "name": name, "roles": roles})
+    await sign_in_as(
+        gateway,
+        Role.OPERATOR,
+        Grant(role=Role.OPERATOR, environments=["staging"]),
+        Grant(role=Role.VIEWER),
+    )
+
+    told = (await gateway.call("GET", "/commands")).json()["items"]
+
+    assert {one["name"]: one["may_execute"] for one in told} == {"for all": True, "for few": False}
+    where = {}
+    for one in told:
+        assert (await gateway.call("GET", f"/commands/{one['id']}")).json() == one
+        found = (await gateway.call("GET", f"/servers?executes={one['id']}")).json()["items"]
+        where[one["name"]] = [server["id"] for server in found]
+    assert where == {"for all": [here["id"]], "for few": []}
+    for one in told:
+        for server in (here, there):
+            wish = {"server_id": server["id"], "variables": {"jobs": "4"}}
+            answer = await gateway.call("POST", f"/commands/{one['id']}/execute", wish)
+            allowed = server["id"] in where[one["name"]]
+            assert (answer.status_code == 202) is allowed

@@ -141,3 +141,47 @@ async def restore(gateway: Gateway, source: dict[str, Any], target: dict[str, An
     """Ask for a restore of one town's backup into the other's server."""
     body = {"target": {**target["place"], "name": "again"}}
     return await gateway.call("POST", f"/backups/{source['backup']['id']}/restore", body)
+
+
+async def test_a_server_a_schedule_and_the_account_tell_what_the_caller_may_do_with_them(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    towns = await two_servers(gateway, tmp_path)
+    schedules = {
+        environment: await gateway.add(
+            "/schedules",
+            {
+                "name": environment,
+                "cron": "0 3 * * *",
+                "database_ids": [town["backup"]["database_id"]],
+                "targets": [{"store_id": town["store"]["id"]}],
+            },
+        )
+        for environment, town in towns.items()
+    }
+    await sign_in_as(gateway, Role.OPERATOR, STAGING, Grant(role=Role.VIEWER))
+
+    async def may(path: str) -> set[str]:
+        return set((await gateway.call("GET", path)).json()["may"])
+
+    acting = {"backups.create", "backups.restore", "databases.write", "commands.execute"}
+    here, there = [await may(f"/servers/{towns[it]['server']['id']}") for it in towns]
+    assert acting <= here
+    assert not acting & there
+    assert {"servers.read", "backups.read"} <= there
+    assert "servers.write" not in here
+    listed = (await gateway.call("GET", "/servers")).json()["items"]
+    assert {one["name"]: set(one["may"]) for one in listed} == {
+        "staging": here,
+        "production": there,
+    }
+    assert await may(f"/schedules/{schedules['staging']['id']}") == {
+        "schedules.read",
+        "schedules.run",
+        "schedules.write",
+    }
+    assert await may(f"/schedules/{schedules['production']['id']}") == {"schedules.read"}
+    me = (await gateway.call("GET", "/auth/me")).json()
+    assert "backups.create" in me["rights"]
+    assert "backups.create" not in me["rights_everywhere"]
+    assert "backups.read" in me["rights_everywhere"]
