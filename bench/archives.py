@@ -19,9 +19,12 @@ import tempfile
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from bench.figures import report
 from bench.pipeline import read_file, write_dump
@@ -173,6 +176,47 @@ async def large(size_mb: int, store: Store) -> dict[str, float]:
     return peaks
 
 
+async def slow(size_mb: int, store: S3) -> float:
+    """MiB above idle while a store takes 1 MB/s; what cannot be packed, so that it really comes."""
+    await written(store, "warm", stream(4))
+
+    async def noise() -> AsyncIterator[bytes]:
+        for _ in range(size_mb):
+            yield os.urandom(_BLOCK)
+
+    async with _line(store.endpoint, 1_000_000) as endpoint:
+        Path("/proc/self/clear_refs").write_text("5")
+        idle = _peak()
+        await written(msgspec.structs.replace(store, endpoint=endpoint), "slow", noise())
+        return (_peak() - idle) / 1024
+
+
+@asynccontextmanager
+async def _line(endpoint: str, bytes_s: int) -> AsyncIterator[str]:
+    """A way to the endpoint that takes so many bytes a second, over all its connections."""
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+    turn = asyncio.Lock()
+
+    async def forward(source: asyncio.StreamReader, to: asyncio.StreamWriter, pace: bool) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(1 << 16):
+                if pace:
+                    async with turn:
+                        await asyncio.sleep(len(data) / bytes_s)
+                to.write(data)
+                await to.drain()
+        to.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_connection(host, int(port))
+        with suppress(asyncio.CancelledError):  # the bench is over
+            await asyncio.gather(forward(reader, ours, True), forward(theirs, writer, False))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 16)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 def _peak() -> int:
     """VmHWM in KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -191,13 +235,24 @@ def memory(size_mb: int, folder: Path) -> bool:
     return good
 
 
+def memory_slow(folder: Path) -> bool:
+    """The same while the store takes 1 MB/s."""
+    argv = [sys.executable, "-m", "bench.archives", "--only-memory", "slow"]
+    argv += ["--large-mb", "48", "--folder", str(folder)]
+    told = subprocess.run(argv, capture_output=True, check=True, text=True).stdout
+    return report("memory_s3_at_1_mb_per_s", float(told), "MiB", at_most=96)
+
+
 async def only_memory(kind: str, size_mb: int, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         if kind == "local":
             peaks = await large(size_mb, Local(root=name))
         else:
             with rclone_s3(Path(name) / "s3") as s3:
-                peaks = await large(size_mb, s3.store())
+                if kind == "slow":
+                    peaks = {"slow": await slow(size_mb, s3.store())}
+                else:
+                    peaks = await large(size_mb, s3.store())
     print(*peaks.values())
 
 
@@ -219,7 +274,7 @@ def main() -> int:
     parser.add_argument("--size-mb", type=int, default=1024)
     parser.add_argument("--large-mb", type=int, default=20_480)
     parser.add_argument("--folder", default=None, help="where the archives go")
-    parser.add_argument("--only-memory", choices=["local", "s3"], help=argparse.SUPPRESS)
+    parser.add_argument("--only-memory", choices=["local", "s3", "slow"], help=argparse.SUPPRESS)
     options, _ = parser.parse_known_args()
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="holdfast-bench-") as name:
         folder = Path(name)
@@ -231,7 +286,9 @@ def main() -> int:
         good = codecs(dump)
         good &= asyncio.run(verification(dump, folder))
         good &= asyncio.run(upload(folder))
-        good &= memory(options.large_mb, folder)
+        good &= memory_slow(folder)
+        for size_mb in (options.size_mb, options.large_mb):
+            good &= memory(size_mb, folder)
     return 0 if good else 1
 
 

@@ -19,9 +19,8 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.backups import Bench, bench, fill
 from bench.figures import report
@@ -36,6 +35,14 @@ INSERT INTO goods SELECT m + i, md5((m + i)::text), now() + i * interval '1 seco
     || ' fabric garden harbor island jacket kernel ladder marble needle orchid'
 FROM (SELECT max(id) AS m FROM goods) AS last, generate_series(1, {rows}) AS i
 """
+
+
+class Peer(NamedTuple):
+    """Another program: the shell scripts that make its repository, and add a backup."""
+
+    name: str
+    begin: str
+    add: str
 
 
 class Rivals:
@@ -82,17 +89,17 @@ class Rivals:
         pipe = f"openssl enc -d -aes-256-ctr {key} < t | zstd -qd | $T/pg_restore -d {name}"
         return self.run(f"$T/createdb {name}; {pipe}; $T/psql -qc analyze {name}")
 
-    def stored(self, first: str, again: str, folder: str) -> tuple[float, Callable[[], int]]:
-        """Seconds of a first backup by restic or borg, and the bytes that each further one adds."""
-        seconds = self.run(first)
-        sizes = [_bytes(self._folder / folder)]
+    def first(self, peer: Peer) -> float:
+        """Seconds of a first backup into a new repository."""
+        shutil.rmtree(self._folder / peer.name, ignore_errors=True)
+        self.run(peer.begin)
+        return self.run(peer.add)
 
-        def added() -> int:
-            self.run(again)
-            sizes.append(_bytes(self._folder / folder))
-            return sizes[-1] - sizes[-2]
-
-        return seconds, added
+    def added(self, peer: Peer) -> int:
+        """The bytes that one more backup adds."""
+        before = _bytes(self._folder / peer.name)
+        self.run(peer.add)
+        return _bytes(self._folder / peer.name) - before
 
 
 def _bytes(folder: Path) -> int:
@@ -136,9 +143,12 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def fulls(ready: Bench, rivals: Rivals, rounds: int) -> tuple[dict[str, Any], float, bool]:
-    """Alternating fulls, wall and CPU against the pipe of tools: the last, its seconds, if good."""
-    walls: dict[str, list[float]] = {"ours": [], "tools": []}
+async def fulls(ready: Bench, rivals: Rivals, rounds: int) -> tuple[dict[str, Any], bool]:
+    """Alternating fulls, wall and CPU against the pipe of tools, and wall against the peers that
+    are installed: the last of ours, and whether all is good."""
+    peers = installed()
+    walls: dict[str, list[float]] = {"ours": [], "tools": [], "lz4": []}
+    walls |= {peer.name: [] for peer in peers}
     cpus: dict[str, list[float]] = {"ours": [], "tools": []}
     executor = ready.platform.children["executor"].pid
     for _ in range(rounds):
@@ -150,12 +160,23 @@ async def fulls(ready: Bench, rivals: Rivals, rounds: int) -> tuple[dict[str, An
         seconds, full = await backed_up(ready, "full")
         walls["ours"].append(seconds)
         cpus["ours"].append(cpu_of(executor) + _children_cpu(executor) - began)
+        for peer in peers:
+            walls[peer.name].append(await asyncio.to_thread(rivals.first, peer))
+        walls["lz4"].append((await backed_up(ready, "full", "lz4"))[0])
     ours = statistics.median(walls["ours"])
     wall = median_ratio(walls["tools"], walls["ours"])
     cpu = median_ratio(cpus["ours"], cpus["tools"])
     report("full_mb_per_s", full["raw_bytes"] / 1e6 / ours, "MB/s")
     good = report("full_wall_vs_tools", wall, "x", at_least=0.95)
-    return full, ours, good & report("full_cpu_vs_tools", cpu, "x", at_most=1.2)
+    good &= report("full_cpu_vs_tools", cpu, "x", at_most=1.2)
+    for peer in peers:
+        # Like against like: the row is zstd 3. What borg's lz4 saves in time it stores in bytes.
+        ratio = median_ratio(walls[peer.name], walls["ours"])
+        good &= report(f"full_wall_vs_{peer.name}", ratio, "x", at_least=_BARS.get(peer.name))
+        if peer.name == "borg_lz4":
+            ratio = median_ratio(walls[peer.name], walls["lz4"])
+            good &= report("full_lz4_wall_vs_borg_lz4", ratio, "x", at_least=1)
+    return full, good
 
 
 def _children_cpu(pid: int) -> float:
@@ -164,31 +185,21 @@ def _children_cpu(pid: int) -> float:
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
-async def increments(
-    ready: Bench, rivals: Rivals, full: dict[str, Any], seconds: float
-) -> tuple[Any, bool]:
+async def increments(ready: Bench, rivals: Rivals, full: dict[str, Any]) -> tuple[Any, bool]:
     """Five of 0.1 % updated rows and one of 1 % appended: the last of the six, and whether good."""
-    whole, ratios = full["stored_bytes"], list[float]()
-    made = _repositories(rivals)
-    lz4, _ = await backed_up(ready, "full", "lz4")
+    whole, ratios, shares = full["stored_bytes"], list[float](), list[float]()
     await backed_up(ready, "full")  # the increments build on the newest full
     good = True
-    for name, took, _ in made:
-        # Like against like: the row is zstd 3. What borg's lz4 saves in time it stores in bytes.
-        bar = _BARS.get(name)
-        good &= report(f"full_wall_vs_{name}", took / seconds, "x", at_least=bar)
-        if name == "borg_lz4":
-            good &= report("full_lz4_wall_vs_borg_lz4", took / lz4, "x", at_least=1)
     for number in range(5):
         await execute(ready, UPDATE.format(n=100 + number))
         bare = await asyncio.to_thread(rivals.bare)
         took, updated = await backed_up(ready, "incremental")
         ratios.append(took / bare)
-        if not number:
-            good &= report("updated_stored", 100 * updated["stored_bytes"] / whole, "%", at_most=5)
-            for name, _, added in made:
-                share = 100 * (await asyncio.to_thread(added)) / whole
-                report(f"updated_stored_by_{name}", share, "%")
+        shares.append(100 * updated["stored_bytes"] / whole)
+        for peer in installed() if not number else ():
+            share = 100 * (await asyncio.to_thread(rivals.added, peer)) / whole
+            report(f"updated_stored_by_{peer.name}", share, "%")
+    good &= report("updated_stored", max(shares), "%", at_most=5)  # the largest of the five
     good &= report("updated_wall_vs_bare_dump", statistics.median(ratios), "x", at_most=1.1)
     await execute(ready, APPEND.format(rows=full["raw_bytes"] // 242 // 100))
     _, last = await backed_up(ready, "incremental")
@@ -197,18 +208,16 @@ async def increments(
     )
 
 
-def _repositories(rivals: Rivals) -> list[tuple[str, float, Callable[[], int]]]:
+def installed() -> list[Peer]:
+    """restic at its defaults, and borg with zstd 3 and at its default, lz4."""
     found = []
     if shutil.which("restic"):
         add = "$D | restic -q -r restic backup --stdin --stdin-filename dump"
-        found.append(
-            ("restic", *rivals.stored(f"restic -q init -r restic && {add}", add, "restic"))
-        )
+        found.append(Peer("restic", "restic -q init -r restic", add))
     for name, codec in (("borg_zstd", "zstd,3"), ("borg_lz4", "lz4")):
         if shutil.which("borg"):
             add = f'$D | borg create -C {codec} "{name}::$(date +%s%N)" -'
-            begun = f"borg init -e repokey {name} && {add}"
-            found.append((name, *rivals.stored(begun, add, name)))
+            found.append(Peer(name, f"borg init -e repokey {name}", add))
     return found
 
 
@@ -231,8 +240,8 @@ async def measure(size_mb: int, rounds: int) -> bool:
     async with bench() as ready:
         await fill(ready.source, NAME, size_mb)
         rivals = Rivals(ready)
-        full, seconds, good = await fulls(ready, rivals, rounds)
-        last, stored = await increments(ready, rivals, full, seconds)
+        full, good = await fulls(ready, rivals, rounds)
+        last, stored = await increments(ready, rivals, full)
         return good & stored & await restores(ready, rivals, full, last, rounds)
 
 
