@@ -1,26 +1,24 @@
 """What a platform costs on which nothing happens.
 
-    python -m bench.idle [--seconds 300]
+    python -m bench.idle [--seconds 300] [--schedules 100]
 
-The platform as `holdfast up` runs it, with an administrator and nobody signed in. Counted are the
-processor time of all eight services together, and the events that the log has more at the end.
+The platform as `holdfast up` runs it, with an administrator, nobody signed in, a server that is
+probed, two stores, a backup, and schedules of which none is due. Counted are the processor time of
+all eight services together, and the events that the log has more at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import psutil
 
+from bench.backups import bench, fill
 from bench.figures import report
 from bench.projection import as_gateway
-from services.cli.demo.api import first_admin
-from services.launcher.directory import DataDirectory
-from services.launcher.up import Platform, running
+from services.launcher.up import Platform
 from shared.bus.base import EVENTS
 from shared.bus.jetstream import connect
 
@@ -40,16 +38,22 @@ async def share_of_a_core(processes: Iterable[int], seconds: float) -> float:
     return (busy_s(pids) - before) / (loop.time() - began) * 100
 
 
-async def measure(seconds: float) -> bool:
+async def measure(seconds: float, schedules: int) -> bool:
     """Both figures; whether each reaches its bar."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
-        async with running(DataDirectory(Path(name) / "home")) as platform:
-            token = platform.first_admin_token
-            assert token is not None
-            async with first_admin(platform.url, token, "bench-bench-1"):
-                pass
-            await asyncio.sleep(SETTLE_S)
-            return await _idle(platform, seconds)
+    async with bench() as ready:
+        await fill(ready.source, "idle", 1)
+        await ready.back_up("idle", "local")
+        found = await ready.api.get("/databases?limit=1")
+        for number in range(schedules):
+            body = {
+                "name": f"yearly {number}",
+                "cron": "30 2 1 1 *",
+                "database_ids": [found["items"][0]["id"]],
+                "targets": [{"store_id": ready.stores["local"]}],
+            }
+            await ready.api.post("/schedules", body)
+        await asyncio.sleep(SETTLE_S)
+        return await _idle(ready.platform, seconds)
 
 
 async def _idle(platform: Platform, seconds: float) -> bool:
@@ -66,8 +70,9 @@ def main() -> int:
     """Measure and report; 1 when a figure misses its bar."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--schedules", type=int, default=100)
     options, _ = parser.parse_known_args()
-    return 0 if asyncio.run(measure(options.seconds)) else 1
+    return 0 if asyncio.run(measure(options.seconds, options.schedules)) else 1
 
 
 if __name__ == "__main__":
