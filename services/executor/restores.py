@@ -141,7 +141,7 @@ class RestoreWork:
         archive = read_dump([own, *opened.chain], trust_of(self.order.trusted))
         async with (
             self._session(opened) as session,
-            self._engine(opened, session) as engine,
+            self._engine(opened, session, log) as engine,
             aclosing(archive),
             aclosing(_told(archive, log)) as source,
         ):
@@ -174,9 +174,11 @@ class RestoreWork:
         place = msgspec.structs.replace(here, folder=here.test_folder, allow_loopback=True)
         return Local().session(place)
 
-    def _engine(self, opened: DataOrder, at: Session) -> AbstractAsyncContextManager[Engine]:
+    def _engine(
+        self, opened: DataOrder, at: Session, log: RunLog
+    ) -> AbstractAsyncContextManager[Engine]:
         if self.order.test:
-            return opened.engine.throw_away(at, self.order.server_version)
+            return opened.engine.throw_away(at, self.order.server_version, on_line=log.tool)
         return nullcontext(opened.engine)
 
     async def _require_same_manifest(self, store: Store) -> None:

@@ -252,9 +252,12 @@ class Engine(Protocol):
         """
         ...
 
-    def throw_away(self, at: Session, server_version: str) -> AbstractAsyncContextManager[Engine]:
-        """An empty instance of this major version on the session's machine, reachable from there
-        alone; at the end of the block nothing of it is left. Raises ToolMissingError without one.
+    def throw_away(
+        self, at: Session, server_version: str, *, on_line: OnLine | None = None
+    ) -> AbstractAsyncContextManager[Engine]:
+        """An empty instance of this major version on the session's machine, in a sandbox and
+        reachable by us alone; at the end of the block nothing of it is left. `on_line` hears what
+        the sandbox lacks on this machine. Raises ToolMissingError without a server.
         """
         ...
 

@@ -94,6 +94,10 @@ class Session(Protocol):
         """Put or replace a file (0600), and return the path a tool finds it under."""
         ...
 
+    async def make_folder(self, name: str) -> str:
+        """Make a folder (0700) for a tool that is to have nothing else, and return its path."""
+        ...
+
     def read_file(self, name: str) -> Bytes:
         """The content of a file of the session, in pieces of at most 1 MiB."""
         ...

@@ -63,6 +63,11 @@ class LocalSession:
         await asyncio.to_thread(folders.write_private, path, content)
         return str(path)
 
+    async def make_folder(self, name: str) -> str:
+        path = self._at(name)
+        await asyncio.to_thread(path.mkdir, mode=0o700)
+        return str(path)
+
     async def read_file(self, name: str) -> Bytes:
         with await asyncio.to_thread(self._at(name).open, "rb") as file:
             while piece := await asyncio.to_thread(file.read, PIECE_BYTES):

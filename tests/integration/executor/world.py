@@ -117,7 +117,7 @@ class World:
         return self.sealed(order, self._secrets(engine, store))
 
     async def restore_order(
-        self, engine: dict[str, Any], target: str, backup: BackupCompleted
+        self, engine: dict[str, Any], target: str, backup: BackupCompleted, **more: Any
     ) -> RunRestore:
         order = RunRestore(
             pool=self.pool,
@@ -133,6 +133,7 @@ class World:
             manifest_sha256=backup.archive.manifest_sha256,
             trusted=platform_fingerprint(self.keys),
             tables=backup.archive.tables,
+            **more,
         )
         secrets = self._secrets(engine, None, archive_key=await self.archive_key(backup))
         return self.sealed(order, secrets)

@@ -119,6 +119,9 @@ async def connected(login: Login, at: Session, database: str) -> AsyncIterator[C
 
 @asynccontextmanager
 async def _reached(login: Login, at: Session) -> AsyncIterator[tuple[list[str], int]]:
+    if _is_socket(login):
+        yield [login.host], login.port
+        return
     try:
         async with at.reach(login.host, login.port) as place:
             yield place
@@ -131,10 +134,8 @@ async def tool_environment(login: Login, at: Session, database: str) -> dict[str
 
     The certificate is compared with the name, but no name is resolved again.
     """
-    addresses = await at.addresses(login.host, login.port)
     variables = {
-        "PGHOST": ",".join([login.host] * len(addresses)),
-        "PGHOSTADDR": ",".join(addresses),
+        **await _place(login, at),
         "PGPORT": str(login.port),
         "PGUSER": login.user,
         "PGDATABASE": database,  # taken literally, unlike a database named on the command line
@@ -149,6 +150,21 @@ async def tool_environment(login: Login, at: Session, database: str) -> dict[str
         return variables | {"PGSSLMODE": "disable"}
     trusted = await at.write_file("authorities.pem", _authorities(login))
     return variables | {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": trusted}
+
+
+async def _place(login: Login, at: Session) -> dict[str, str]:
+    if _is_socket(login):
+        return {"PGHOST": login.host}
+    addresses = await at.addresses(login.host, login.port)
+    return {
+        "PGHOST": ",".join([login.host] * len(addresses)),
+        "PGHOSTADDR": ",".join(addresses),
+    }
+
+
+def _is_socket(login: Login) -> bool:
+    """The folder of an instance of ours: no setting can be a path."""
+    return login.host.startswith("/")
 
 
 def _trust(login: Login) -> ssl.SSLContext | bool:

@@ -15,7 +15,7 @@ from services.executor.engines.postgresql.content import ContentCheck
 from services.executor.engines.postgresql.dump import dumping
 from services.executor.engines.postgresql.questions import asking
 from services.executor.engines.postgresql.restore import Options, Restore
-from services.executor.engines.postgresql.throw_away import HOST, USER, instance
+from services.executor.engines.postgresql.throw_away import USER, instance
 from services.executor.runners.base import OnLine, Session
 
 _DATABASES = """
@@ -83,12 +83,14 @@ class Postgresql(
         return await self._restore(at, target).run(source, on_line)
 
     @asynccontextmanager
-    async def throw_away(self, at: Session, server_version: str) -> AsyncIterator[Engine]:
+    async def throw_away(
+        self, at: Session, server_version: str, *, on_line: OnLine | None = None
+    ) -> AsyncIterator[Engine]:
         """It has no roles but its own, so owners and grants are left out."""
-        async with instance(at, server_version) as made:
+        async with instance(at, server_version, on_line) as made:
             yield msgspec.structs.replace(
                 self,
-                host=HOST,
+                host=made.host,
                 port=made.port,
                 user=USER,
                 password=made.password,

@@ -1,12 +1,10 @@
-"""A PostgreSQL for one restore test: made, started on the loopback address, and gone at the end."""
+"""A PostgreSQL for one restore test: made, started in a sandbox, and gone at the end."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,17 +12,17 @@ import msgspec
 
 from services.executor.engines.base import RequirementMissingError, ToolFailedError
 from services.executor.engines.postgresql.tools import find
-from services.executor.runners.base import Process, RunnerError, Session, output_of
+from services.executor.engines.sandbox import Sandbox, sandbox
+from services.executor.runners.base import OnLine, Process, RunnerError, Session, output_of
 
-HOST, USER = "127.0.0.1", "postgres"
+USER = "postgres"
+_PORT = 5432  # a part of the socket's name
 _READY_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.1
-_NOBODY = 65534
 
 # It lives for one restore and is compared at once: nothing of it needs to survive a crash.
 _SETTINGS = {
-    "listen_addresses": HOST,
-    "unix_socket_directories": "",
+    "listen_addresses": "",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -37,41 +35,46 @@ _SETTINGS = {
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
     """How the instance is reached, by its superuser."""
 
-    port: int
+    host: str
     password: str
+    port: int = _PORT
 
     def __repr__(self) -> str:
-        return f"Instance(port={self.port})"
+        return f"Instance(host={self.host!r})"
 
 
 @asynccontextmanager
-async def instance(at: Session, server_version: str) -> AsyncIterator[Instance]:
+async def instance(
+    at: Session, server_version: str, on_line: OnLine | None = None
+) -> AsyncIterator[Instance]:
     """Empty, of the same major version, with a password that nobody else knows."""
     major = int(server_version.split(".", 1)[0])
     server = await find(at, "postgres", major, tls=False)
     maker = await find(at, "initdb", major, tls=False)
-    made = Instance(port=_free_port(), password=secrets.token_urlsafe(24))
-    secret = await at.write_file("superuser", made.password.encode() + b"\n")
-    data = Path(secret).parent / "data"
+    async with sandbox(at, server.path, on_line=on_line) as box:
+        made = Instance(host=box.address, password=secrets.token_urlsafe(24))
+        await _make(at, box, maker.path, made.password)
+        settings = {**_SETTINGS, "unix_socket_directories": box.inside, "port": made.port}
+        given = [f"--{name}={value}" for name, value in settings.items()]
+        async with at.start(box.argv(server.path, "-D", f"{box.inside}/data", *given)) as process:
+            await _ready(process, box.folder / "data")
+            yield made
+
+
+async def _make(at: Session, box: Sandbox, maker: str, password: str) -> None:
+    secret = box.write("superuser", password.encode() + b"\n")
+    argv = [
+        *(maker, "--pgdata", f"{box.inside}/data", "--username", USER),
+        *("--auth", "scram-sha-256", "--pwfile", secret, "--encoding", "UTF8"),
+        *("--locale", "C.UTF-8", "--no-sync"),
+    ]
     try:
-        await output_of(
-            at,
-            [
-                *(*_unprivileged(), maker.path, "--pgdata", str(data), "--username", USER),
-                *("--auth", "scram-sha-256", "--pwfile", secret, "--encoding", "UTF8"),
-                *("--locale", "C.UTF-8", "--no-sync"),
-            ],
-        )
+        await output_of(at, box.argv(*argv))
     except RunnerError as error:
         raise RequirementMissingError(
             "no PostgreSQL can be made on the executor's machine",
-            fix="as root, allow user namespaces, or run the executor as an ordinary user",
+            fix="as root, let `setpriv` change the user, or run the executor as an ordinary user",
         ) from error
-    settings = [f"--{name}={value}" for name, value in {**_SETTINGS, "port": made.port}.items()]
-    argv = [*_unprivileged(), server.path, "-D", str(data), *settings]
-    async with at.start(argv) as process:
-        await _ready(process, data)
-        yield made
 
 
 async def _ready(process: Process, data: Path) -> None:
@@ -96,17 +99,3 @@ def _is_ready(data: Path) -> bool:
     except FileNotFoundError:
         return False
     return len(lines) > 7 and lines[7].strip() == "ready"
-
-
-def _unprivileged() -> Sequence[str]:
-    """PostgreSQL refuses root: inside a user namespace we are nobody, and our folder stays ours."""
-    if os.geteuid() != 0:
-        return ()
-    return ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}", "--")
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        port: int = taken.getsockname()[1]
-    return port

@@ -86,8 +86,14 @@ class Redis(
         return await Restore(self, at, target).run(source)
 
     @asynccontextmanager
-    async def throw_away(self, at: Session, server_version: str) -> AsyncIterator[Engine]:  # noqa: ARG002 - any version that knows the dump's values will do
-        async with instance(at) as made:
+    async def throw_away(
+        self,
+        at: Session,
+        server_version: str,  # noqa: ARG002 - any version that knows the dump's values will do
+        *,
+        on_line: OnLine | None = None,
+    ) -> AsyncIterator[Engine]:
+        async with instance(at, on_line) as made:
             given = {"host": made.host, "port": made.port, "password": made.password}
             yield msgspec.structs.replace(self, **given, user="", tls="off")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
@@ -138,7 +138,7 @@ class Connection:
 async def connected(login: Login, at: Session) -> AsyncIterator[Connection]:
     """A connection that has logged in, closed at the end whatever it is doing then."""
     try:
-        async with at.reach(login.host, login.port) as (addresses, port):
+        async with _reached(login, at) as (addresses, port):
             reader, writer = await _opened(login, addresses, port)
             try:
                 connection = Connection(reader, writer)
@@ -153,6 +153,28 @@ async def connected(login: Login, at: Session) -> AsyncIterator[Connection]:
         raise UnreachableError(error.cause) from error
 
 
+@asynccontextmanager
+async def _reached(login: Login, at: Session) -> AsyncIterator[tuple[list[str], int]]:
+    if _is_socket(login.host):
+        yield [login.host], login.port
+        return
+    async with at.reach(login.host, login.port) as place:
+        yield place
+
+
+def _is_socket(address: str) -> bool:
+    """That of an instance of ours: no setting can be a path."""
+    return address.startswith("/")
+
+
+def _connection(
+    address: str, port: int
+) -> Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    if _is_socket(address):
+        return asyncio.open_unix_connection(address, limit=_LIMIT)
+    return asyncio.open_connection(address, port, limit=_LIMIT)
+
+
 async def _opened(
     login: Login, addresses: Sequence[str], port: int
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -162,7 +184,7 @@ async def _opened(
         try:
             with _named():
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    reader, writer = await asyncio.open_connection(address, port, limit=_LIMIT)
+                    reader, writer = await _connection(address, port)
             if trust is not None:
                 await _secured(writer, trust, login.host)
         except EngineError as error:
