@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import subprocess
@@ -22,6 +23,7 @@ from shared.stores.base import (
     AccessDeniedError,
     BadNameError,
     NoSpaceError,
+    ObjectDamagedError,
     StoreError,
     StoreSettingsError,
     StoreUnreachableError,
@@ -87,6 +89,32 @@ async def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
         assert [found async for found in store.list("")] == []
         assert await store.abort_uploads("", timedelta(0)) == 0
         await store.put("backup/attempt/small", megabytes(1))
+
+
+async def test_what_the_disk_cannot_read_is_damaged_and_what_it_cannot_write_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Local(root=str(tmp_path))
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"whole"
+
+    def ill(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    await store.put("a/b", content())
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pread", ill)
+        with pytest.raises(ObjectDamagedError):
+            _ = [piece async for piece in store.get("a/b")]
+    for call in ("write", "fsync"):
+        with monkeypatch.context() as disk:
+            disk.setattr(os, call, ill)
+            with pytest.raises(StoreError):
+                await store.put("a/c", content())
+
+    assert [one.key async for one in store.list("a")] == ["a/b"]
+    assert b"".join([piece async for piece in store.get("a/b")]) == b"whole"
 
 
 async def test_a_file_that_is_too_large_for_the_limits_is_no_space(tmp_path: Path) -> None:

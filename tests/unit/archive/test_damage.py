@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from shared.archive.errors import (
     UntrustedError,
     WrongKeyError,
 )
-from shared.archive.reader import open_envelope, read_archive, verify_objects
+from shared.archive.reader import open_envelope, read_archive, read_log, verify_objects
 from tests.support.archives import RECIPIENT, TRUST, local, make_plan, read, text, write
 
 PREFIX = "backup1/attempt1"
@@ -51,40 +51,56 @@ async def refused(folder: Path) -> ArchiveError:
     return problem.value
 
 
-async def damaged_everywhere(folder: Path, step: int) -> None:
+async def damaged_everywhere(folder: Path, step: int) -> dict[str, int]:
+    """Every `step`th bit flipped, and cut at every `step`th length: cases of each object."""
     store = local(folder.parent.parent)
     archive_key = await open_envelope(store, PREFIX, RECIPIENT)
 
-    async def read_all() -> bytes:
+    async def dump() -> bytes:
         opened = read_archive(store, PREFIX, archive_key=archive_key, trusted=TRUST)
         return b"".join([piece async for piece in opened])
 
-    assert await read_all() == RAW
-    for name in (*SIGNED[:2], "manifest"):
-        path = folder / name
+    async def log() -> bytes:
+        return await read_log(store, PREFIX, archive_key=archive_key, trusted=TRUST)
+
+    async def key() -> bytes:
+        return await open_envelope(store, PREFIX, RECIPIENT)
+
+    cases = {}
+    readers = {"data.0": dump, "index": dump, "manifest": dump, "log": log, "envelope.1": key}
+    for name, opened in readers.items():
+        path, right = folder / name, await opened()
         whole = path.read_bytes()
-        for at in range(0, 8 * len(whole), step):
-            changed = bytearray(whole)
-            changed[at // 8] ^= 1 << at % 8
-            path.write_bytes(bytes(changed))
+        damages = [*_flipped(whole, step), *(whole[:at] for at in range(0, len(whole), step))]
+        for damaged in damages:
+            path.write_bytes(damaged)
             with pytest.raises(ArchiveError):
-                await read_all()
-        for length in range(0, len(whole), step):
-            path.write_bytes(whole[:length])
-            with pytest.raises(ArchiveError):
-                await read_all()
+                await opened()
         path.write_bytes(whole)
-    assert await read_all() == RAW
+        assert await opened() == right
+        cases[name] = len(damages)
+    assert await dump() == RAW
+    return cases
+
+
+def _flipped(whole: bytes, step: int) -> Iterator[bytes]:
+    for at in range(0, 8 * len(whole), step):
+        changed = bytearray(whole)
+        changed[at // 8] ^= 1 << at % 8
+        yield bytes(changed)
 
 
 async def test_flips_and_cuts_of_any_object_are_errors(folder: Path) -> None:
-    await damaged_everywhere(folder, step=53)
+    assert min((await damaged_everywhere(folder, step=53)).values()) > 0
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_every_flip_and_cut_of_any_object_is_an_error(folder: Path) -> None:
-    await damaged_everywhere(folder, step=1)
+async def test_every_flip_and_cut_of_any_object_is_an_error(
+    folder: Path, record_property: Callable[[str, object], None]
+) -> None:
+    for name, count in (await damaged_everywhere(folder, step=1)).items():
+        record_property(f"flips and cuts of {name}", count)
 
 
 @pytest.mark.parametrize("name", SIGNED)
