@@ -77,6 +77,8 @@ export function routerOf(queries: QueryClient) {
   })
   onSignedOut(() => {
     const here = router.currentRoute.value
+    // Whom we remember is nobody any more: the way to the sign-in page asks for them.
+    queries.setQueryData(accountQuery.queryKey, null)
     if (!here.meta.open && here.matched.length) void router.replace(signIn(here))
   })
   return router
