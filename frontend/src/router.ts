@@ -72,6 +72,8 @@ export function routerOf(queries: QueryClient) {
     document.title = `${to.meta.title} · Holdfast`
   })
   onSignedOut(() => {
+    // Or who was signed in is still believed to be, and led away from the page to sign in on.
+    queries.setQueryData(accountQuery.queryKey, null as never)
     const here = router.currentRoute.value
     if (!here.meta.open && here.matched.length) void router.replace(signIn(here))
   })
