@@ -703,6 +703,35 @@ async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -
     assert verified(edited, key) is None
 
 
+async def test_single_keys_can_be_switched_off_in_the_profile_and_stay_off(house: House) -> None:
+    async with house.page("/profile") as page:
+        await page.get_by_role("switch", name="Single keys").uncheck()
+        await page.reload()
+        await expect(page.get_by_role("switch", name="Single keys")).not_to_be_checked()
+        await page.get_by_role("heading", level=1).click()
+        await page.keyboard.press("?")
+        await page.keyboard.press("g")
+        await page.keyboard.press("d")
+        await expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+        await page.keyboard.press("Control+k")
+        await expect(page.get_by_role("dialog", name="Go to")).to_be_visible()
+        await page.keyboard.press("Escape")
+        assert page.url.endswith("/profile")
+        await page.get_by_role("switch", name="Single keys").check()
+        await page.get_by_role("heading", level=1).click()
+        await page.keyboard.press("g")
+        await page.keyboard.press("d")
+        await page.wait_for_url("**/databases")
+
+
+async def test_an_example_of_the_api_is_copied(house: House) -> None:
+    await house.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    async with house.page("/developers?tab=reference") as page:
+        await page.get_by_role("button", name="Copy: Hear what happens").click()
+        await expect(page.get_by_text("Copied")).to_be_visible()
+        assert "/api/v1/events" in await page.evaluate("navigator.clipboard.readText()")
+
+
 async def test_an_export_after_the_session_lapsed_asks_to_sign_in_and_goes_on(
     house: House,
 ) -> None:
