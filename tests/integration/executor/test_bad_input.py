@@ -113,13 +113,16 @@ async def test_a_dump_tool_that_fails_or_is_killed_makes_no_backup(
 async def test_a_server_that_restarts_during_the_dump_fails_the_run_and_the_next_one_is_well(
     world: World, tmp_path: Path
 ) -> None:
-    started = asyncio.Event()
+    restarts: list[asyncio.Task[None]] = []
 
     async def point(name: str) -> None:
-        if name == "first-frame" and not started.is_set():
-            started.set()
-            await asyncio.to_thread(server.stop, StopMode.IMMEDIATE)
-            await asyncio.to_thread(server.start)
+        if name == "first-frame" and not restarts:
+            restarts.append(asyncio.create_task(asyncio.to_thread(restart)))
+            await asyncio.shield(restarts[0])  # the run may end, and this with it, before it is up
+
+    def restart() -> None:
+        server.stop(StopMode.IMMEDIATE)
+        server.start()
 
     with postgres_server(tmp_path / "server", major=16) as server:
         connection = await asyncpg.connect(server.dsn())
@@ -127,6 +130,7 @@ async def test_a_server_that_restarts_during_the_dump_fails_the_run_and_the_next
         await connection.close()
         async with world.executor(point=point):
             ended = await failed(world, world.backup_order(engine_of(server), "postgres"))
+            await restarts[0]
             again = await world.backup(engine_of(server), "postgres")
 
     assert ended.problem.code == "engine.connection_lost"
