@@ -23,6 +23,7 @@ from shared.stores.base import (
     Stored,
     StoreError,
     StoreSettingsError,
+    StoreUnreachableError,
     key_parts,
     prefix_parts,
     prove,
@@ -129,8 +130,7 @@ class S3(
         try:
             async for chunk in chunks:
                 await upload.write(chunk)
-            await upload.close()
-            return upload.stored(checked=await self._confirms(path, upload))
+            return upload.stored(checked=await self._completed(path, upload))
         except BaseException:
             await self._clean_up(path)
             raise
@@ -236,14 +236,21 @@ class S3(
             raise ObjectExistsError("the store already holds an object of this name")
 
     async def _read(self, path: str, start: int, end: int, *, whole: bool = False) -> bytes:
-        import obstore
-        from obstore.exceptions import GenericError
-
+        """The next piece, never a shorter one: some proxies end an answer early and call it all."""
         length = min(_READ, end - start)
         if length <= 0:
             return b""
+        piece = await self._piece(path, start, length, whole=whole and length == end)
+        if len(piece) != length:
+            raise StoreUnreachableError("the S3 service sent another number of bytes than it said")
+        return piece
+
+    async def _piece(self, path: str, start: int, length: int, *, whole: bool) -> bytes:
+        import obstore
+        from obstore.exceptions import GenericError
+
         with named_errors():
-            if whole and length == end:
+            if whole:
                 return bytes(await (await obstore.get_async(self._objects, path)).bytes_async())
             try:
                 return bytes(
@@ -254,6 +261,17 @@ class S3(
                     raise
         # Some services send the range that was asked for, but call it 200 instead of 206.
         return await s3_control.read_range(self, path, start, length)
+
+    async def _completed(self, path: str, upload: Upload) -> bool:
+        """Whether the store vouches for the bytes; it must, where it did not say it has them."""
+        said = await upload.close()
+        try:
+            checked = await self._confirms(path, upload)
+        except ObjectNotFoundError as error:
+            raise StoreUnreachableError("the S3 service did not complete the object") from error
+        if not said and not checked:
+            raise StoreUnreachableError("the S3 service did not say whether the object is complete")
+        return checked
 
     async def _confirms(self, path: str, upload: Upload) -> bool:
         """Whether the store echoes the checksums of the parts; a wrong echo or size is damage.

@@ -33,8 +33,8 @@ _FULL = {"InsufficientCapacity", "QuotaExceeded", "XMinioStorageFull", "EntityTo
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _STATUS = re.compile(r"status(?: code)?:? (\d{3})\b")
 # One request waits this long at most; a volume is many requests.
-_REQUEST_TIMEOUT_S = 60
-_RETRY_FOR = timedelta(seconds=45)
+REQUEST_TIMEOUT_S = 60
+RETRY_FOR = timedelta(seconds=45)
 
 
 class Connection(Protocol):
@@ -76,7 +76,7 @@ def open_bucket(at: Connection) -> S3Store:
     options: ClientConfig = {
         "allow_http": at.allow_http,
         "connect_timeout": "10s",
-        "timeout": f"{_REQUEST_TIMEOUT_S}s",
+        "timeout": f"{REQUEST_TIMEOUT_S}s",
     }
     if at.ca_certificate:
         options["root_certificate"] = at.ca_certificate.encode()
@@ -89,7 +89,7 @@ def open_bucket(at: Connection) -> S3Store:
             "virtual_hosted_style_request": False,
         },
         client_options=options,
-        retry_config={"max_retries": 5, "retry_timeout": _RETRY_FOR},
+        retry_config={"max_retries": 5, "retry_timeout": RETRY_FOR},
         credential_provider=credential,
     )
 
@@ -115,15 +115,20 @@ def untrusted_certificate() -> StoreError:
     )
 
 
+def code_in(error: Exception) -> str:
+    """S3's own word for what is wrong, as the answer has it; empty where it says none."""
+    found = _CODE.search(str(error))
+    return found.group(1) if found else getattr(error, "code", None) or ""
+
+
 def _named(error: Exception) -> StoreError:
     text = str(error)
     if "InvalidCertificate" in text:
         return untrusted_certificate()
-    code = _CODE.search(text)
     status = _STATUS.search(text)
     missing = isinstance(error, FileNotFoundError)
     return refusal(
-        code.group(1) if code else "NoSuchKey" if missing else "",
+        code_in(error) or ("NoSuchKey" if missing else ""),
         int(status.group(1)) if status else None,
     )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from shared.stores.base import StoreError, StoreSettingsError, StoreUnreachableError
 from shared.stores.s3_client import (
     Connection,
+    code_in,
     endpoint_of,
     refusal,
     untrusted_certificate,
@@ -31,6 +33,26 @@ _NO_LOCK = {
     "MethodNotAllowed",
 }
 _NOT_THERE = {"NotImplemented", "NoSuchUpload", "MethodNotAllowed"}
+P = ParamSpec("P")
+R = TypeVar("R")
+_TRIES, _AGAIN_S = 4, 0.1  # each wait twice the one before
+
+
+def _patient(call: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Ask again where the service does not answer well, as obstore does by itself.
+
+    A volume of gigabytes must not be sent anew because one small request was answered 503.
+    """
+
+    @wraps(call)
+    async def asked(*args: P.args, **named: P.kwargs) -> R:
+        for tried in range(_TRIES - 1):
+            with suppress(StoreUnreachableError):
+                return await call(*args, **named)
+            await asyncio.sleep(_AGAIN_S * 2**tried)
+        return await call(*args, **named)
+
+    return asked
 
 
 async def require_bucket(at: Connection) -> None:
@@ -57,6 +79,7 @@ async def require_lock(at: Connection) -> None:
             ) from error
 
 
+@_patient
 async def lock(at: Connection, folder: str, mode: str, until: datetime) -> None:
     """Let nobody delete any object under `folder` before `until`."""
     from miniopy_async.retention import Retention
@@ -67,6 +90,7 @@ async def lock(at: Connection, folder: str, mode: str, until: datetime) -> None:
             await client.set_object_retention(at.bucket, str(item.object_name), retention)
 
 
+@_patient
 async def delete_versions(at: Connection, path: str) -> None:
     """Delete every version of the object: a plain deletion of a lockable object only hides it."""
     async with _control(at) as client:
@@ -76,6 +100,7 @@ async def delete_versions(at: Connection, path: str) -> None:
                 await client.remove_object(at.bucket, path, version_id=item.version_id)
 
 
+@_patient
 async def abort(at: Connection, folder: str, before: datetime, *, exact: bool = False) -> int:
     """Abort the uploads under `folder` (or of exactly that object) begun by then; how many."""
     aborted = 0
@@ -91,6 +116,7 @@ async def abort(at: Connection, folder: str, before: datetime, *, exact: bool = 
     return aborted
 
 
+@_patient
 async def checksum(at: Connection, path: str) -> str | None:
     """The SHA-256 checksum the service keeps of the object, in S3's own notation."""
     async with _control(at) as client:
@@ -98,9 +124,10 @@ async def checksum(at: Connection, path: str) -> str | None:
             at.bucket, path, extra_headers={"x-amz-checksum-mode": "ENABLED"}
         )
     headers = {name.lower(): value for name, value in dict(found.metadata or {}).items()}
-    return headers.get("x-amz-checksum-sha256")
+    return headers.get("x-amz-checksum-sha256") or None
 
 
+@_patient
 async def read_range(at: Connection, path: str, start: int, length: int) -> bytes:
     """A range of an object, believed only if the answer says that it is this range."""
     async with _control(at) as client:
@@ -113,7 +140,7 @@ async def read_range(at: Connection, path: str, start: int, length: int) -> byte
 
 
 async def _open_uploads(client: Minio, bucket: str, prefix: str) -> list[Upload]:
-    from miniopy_async.error import S3Error
+    from miniopy_async.error import InvalidResponseError, S3Error
 
     found: list[Upload] = []
     key_marker: str | None = None
@@ -123,8 +150,8 @@ async def _open_uploads(client: Minio, bucket: str, prefix: str) -> list[Upload]
             page = await client._list_multipart_uploads(
                 bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=id_marker
             )
-        except S3Error as error:
-            if error.code in _NOT_THERE:
+        except (S3Error, InvalidResponseError) as error:
+            if code_in(error) in _NOT_THERE:
                 return found
             raise
         found += page.uploads
@@ -138,7 +165,7 @@ async def _control(at: Connection) -> AsyncIterator[Minio]:
     """miniopy-async's client, trusting what the store's configuration trusts."""
     import aiohttp
     from miniopy_async.api import Minio
-    from miniopy_async.error import MinioException, S3Error
+    from miniopy_async.error import InvalidResponseError, MinioException, S3Error
 
     url = urlsplit(endpoint_of(at))
     trust = _trust(at.ca_certificate) if url.scheme == "https" else False
@@ -158,6 +185,8 @@ async def _control(at: Connection) -> AsyncIterator[Minio]:
         except S3Error as error:
             status = getattr(error.response, "status", None)
             raise refusal(error.code or "", status) from error
+        except InvalidResponseError as error:  # some services call their XML text/xml
+            raise refusal(code_in(error), error._code) from error
         except aiohttp.ClientConnectorCertificateError as error:
             raise untrusted_certificate() from error
         except (MinioException, aiohttp.ClientError, TimeoutError, OSError) as error:

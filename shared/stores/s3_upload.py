@@ -7,7 +7,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING
 
-from shared.stores.base import Stored
+from shared.stores.base import ObjectNotFoundError, Stored
 from shared.stores.s3_client import named_errors
 
 if TYPE_CHECKING:
@@ -41,11 +41,20 @@ class Upload:
         with named_errors():
             await self._writer.write(chunk)
 
-    async def close(self) -> None:
+    async def close(self) -> bool:
+        """Complete the object; False where nobody said whether it is.
+
+        The client aborts an upload whose completion is not answered. One that is not there any
+        more was completed then, or somebody else aborted it.
+        """
         if self._in_part:
             self._end_part()
-        with named_errors():
-            await self._writer.close()
+        try:
+            with named_errors():
+                await self._writer.close()
+        except ObjectNotFoundError:
+            return False
+        return True
 
     def composite(self) -> str:
         """S3's checksum of a multipart object: the digest of its parts' digests."""
