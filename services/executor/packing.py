@@ -28,10 +28,17 @@ _Given = TypeVarTuple("_Given")
 
 
 async def frames_of(source: Bytes, frame_bytes: int) -> AsyncIterator[bytes | bytearray]:
-    """The stream in equal blocks, the last one shorter; the source's pieces may be of any size."""
+    """The stream in blocks of `frame_bytes` at most, one frame each.
+
+    Small pieces are joined. One of half a frame and more goes as it came: where a pipe was quiet
+    for a moment, all after it would be copied for nothing but frames of equal length.
+    """
     block = bytearray()
     async for piece in source:
-        if not block and len(piece) == frame_bytes:
+        if frame_bytes // 2 <= len(piece) <= frame_bytes:
+            if block:
+                yield block
+                block = bytearray()
             yield piece
             continue
         view = memoryview(piece)
@@ -119,8 +126,9 @@ class Packing:
         if table:
             await self._tables.put(table)
         size, pack = self._plan.frame_bytes, self._plan.codec.pack
-        if not self._fresh and len(fresh) == size:  # a full's blocks are its frames
-            await self._frames.put((size, _in(packers, pack, fresh)))
+        if self._parent is None:  # a full's blocks are its frames
+            if fresh:
+                await self._frames.put((len(fresh), _in(packers, pack, fresh)))
             return
         self._fresh += fresh
         while len(self._fresh) >= size or (last and self._fresh):

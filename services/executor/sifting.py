@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
 from shared.archive.chain import Chain
 from shared.archive.cut import Chunker, CutParameters
@@ -98,31 +98,73 @@ class Sifter:
             self._index.add_chunks(self._chunker.update(block))
             self.fresh_bytes += len(block)
             return block
-        return self._sift(self._chunker.update(block), self._unsure + block, self._matcher)
+        return self._sift(self._chunker.update(block), block, self._matcher)
 
     def finish(self) -> bytes:
         """The new part of what was left, and the end of the run table."""
         chunks = self._chunker.finish()
         if self._matcher is not None:
-            return self._sift(chunks, self._unsure, self._matcher)
+            return self._sift(chunks, b"", self._matcher)
         self._index.add_chunks(chunks)
         self._index.add_run(Run(0, 0, self.fresh_bytes))
         return b""
 
-    def _sift(self, chunks: Sequence[tuple[bytes, int]], data: bytes, matcher: Matcher) -> bytes:
-        view, at = memoryview(data), 0
-        fresh: list[memoryview] = []
+    def _sift(
+        self, chunks: Sequence[tuple[bytes, int]], block: bytes | bytearray, matcher: Matcher
+    ) -> bytes:
+        stretch, number, at = _Stretch(self._unsure, block), 0, 0
+        fresh: list[bytes | memoryview] = []
         own: list[tuple[bytes, int]] = []
-        for name, length in chunks:
-            known = matcher.find(name, length)
-            if known is None:
+        while number < len(chunks):
+            known = matcher.follow(chunks, number)
+            number += len(known)
+            at += self._copied(known)
+            if number == len(chunks):
+                break
+            name, length = chunks[number]
+            number += 1
+            found = matcher.find(name, length)
+            if found is not None:
+                self._copied((found,))
+            else:
                 own.append((name, length))
-                fresh.append(view[at : at + length])
+                fresh.append(stretch.between(at, at + length))
                 self._index.add_run(Run(0, self.fresh_bytes, length))
                 self.fresh_bytes += length
-            else:
-                self._index.add_run(Run(known.archive + 1, known.offset, length))
             at += length
         self._index.add_chunks(own)
-        self._unsure = bytes(view[at:])
+        self._unsure = bytes(stretch.between(at, stretch.length))
         return b"".join(fresh)
+
+    def _copied(self, known: Sequence[Known]) -> int:
+        """Note what the parent holds; how many bytes that is."""
+        for run in _joined(known):
+            self._index.add_run(run)
+        return sum(chunk.length for chunk in known)
+
+
+def _joined(known: Iterable[Known]) -> Iterator[Run]:
+    """The runs that chunks of the parent make, as an increment numbers the archives."""
+    archive = begin = end = -1
+    for chunk in known:
+        if (chunk.archive, chunk.offset) != (archive, end):
+            if archive >= 0:
+                yield Run(archive + 1, begin, end - begin)
+            archive, begin = chunk.archive, chunk.offset
+        end = chunk.offset + chunk.length
+    if archive >= 0:
+        yield Run(archive + 1, begin, end - begin)
+
+
+class _Stretch:
+    """What was left of the stream and the block behind it, as one; joined only where it must be."""
+
+    def __init__(self, rest: bytes, block: bytes | bytearray) -> None:
+        self._rest, self._block = rest, memoryview(block)
+        self.length = len(rest) + len(block)
+
+    def between(self, begin: int, end: int) -> bytes | memoryview:
+        joint = len(self._rest)
+        if begin >= joint:
+            return self._block[begin - joint : end - joint]
+        return self._rest[begin:end] + self._block[: max(0, end - joint)]

@@ -45,30 +45,38 @@ class _Table:
 
     async def chunks(self, run: Run) -> AsyncIterator[Sequence[Known]]:
         """Those of one run, which begins and ends where chunks do."""
-        found: list[Known] = []
         end = run.offset + run.length
         while self._offset < end:
-            chunk = await self._next()
-            if self._offset >= run.offset:
-                found.append(Known(chunk.name, self._number, self._offset, chunk.length))
-            elif self._offset + chunk.length > run.offset:
-                raise TrailerMismatchError("a run of the index begins inside a chunk")
-            self._offset += chunk.length
-            if len(found) == _AT_ONCE:
+            await self._fill()
+            found = self._some(run.offset, end)
+            if found:
                 yield found
-                found = []
         if self._offset != end:
             raise TrailerMismatchError("a run of the index ends inside a chunk, or goes backwards")
-        yield found
 
-    async def _next(self) -> Chunk:
+    def _some(self, begin: int, end: int) -> Sequence[Known]:
+        """Of the rows at hand those before `end`; what lies before `begin` is passed over."""
+        number, offset = self._number, self._offset
+        found: list[Known] = []
+        for chunk in self._rows[self._at : self._at + _AT_ONCE]:
+            if offset >= end:
+                break
+            after = offset + chunk.length
+            if offset >= begin:
+                found.append(Known(chunk.name, number, offset, chunk.length))
+            elif after > begin:
+                raise TrailerMismatchError("a run of the index begins inside a chunk")
+            offset = after
+            self._at += 1
+        self._offset = offset
+        return found
+
+    async def _fill(self) -> None:
         while self._at >= len(self._rows):
             rows = await anext(self._segments, None)
             if rows is None:
                 raise TrailerMismatchError("the index refers to more than an archive holds")
             self._rows, self._at = rows, 0
-        self._at += 1
-        return self._rows[self._at - 1]
 
     async def close(self) -> None:
         await self._segments.aclose()

@@ -8,7 +8,8 @@ of the parent's chunks ahead, and a sparse sample of all of them to find regions
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -88,11 +89,15 @@ class Matcher:
         """Nothing was found for so long that anchors should be made, if there are none."""
         return self._missed >= self._patience
 
-    def extend(self, chunks: Iterable[Known]) -> None:
+    def extend(self, chunks: Sequence[Known]) -> None:
         """The parent's next chunks, in order."""
-        for chunk in chunks:
-            self._places.setdefault(chunk.name, self.end)
-            self._coming.append(chunk)
+        places, first = self._places, self._place
+        for place, chunk in enumerate(chunks, self.end):
+            if places.setdefault(chunk.name, place) < first:
+                places[chunk.name] = place
+        self._coming.extend(chunks)
+        if len(places) > 2 * len(self._coming) + _NEAR:
+            self._places = {name: place for name, place in places.items() if place >= first}
 
     def drop(self, count: int) -> None:
         """Let so many of the parent's chunks that were not told yet pass, and all before them."""
@@ -111,6 +116,22 @@ class Matcher:
         else:
             self._missed, self._hits, self.target = 0, None, None
         return found
+
+    def follow(self, chunks: Sequence[tuple[bytes, int]], at: int) -> list[Known]:
+        """Where the parent holds the chunks from `at` on that come in its order, perhaps none.
+
+        The same as to `find` each of them, for a fraction of the cost: most of a dump is old.
+        """
+        count = 0
+        for known, (name, length) in zip(self._coming, islice(chunks, at, None), strict=False):
+            if known.name != name or known.length != length:
+                break
+            count += 1
+        if not count:
+            return []
+        self._missed, self._hits, self.target, self._unsure = 0, None, None, None
+        self._place += count
+        return [self._coming.popleft() for _ in range(count)]
 
     def _next(self, name: bytes, length: int) -> Known | None:
         unsure, self._unsure = self._unsure, None
@@ -135,11 +156,8 @@ class Matcher:
         return self._pass()
 
     def _pass(self) -> Known:
-        chunk = self._coming.popleft()
-        if self._places.get(chunk.name) == self._place:
-            del self._places[chunk.name]
-        self._place += 1
-        return chunk
+        self._place += 1  # whoever finds a name at a place before this one has found nothing
+        return self._coming.popleft()
 
     def _miss(self, name: bytes) -> None:
         """Two anchors in order, about as far apart as their chunks, tell where to go on."""

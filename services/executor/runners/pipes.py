@@ -62,12 +62,13 @@ class ReadingEnd(_End):
     async def pieces(self) -> Bytes:
         """What comes, in pieces of at most 1 MiB, until every writer has closed."""
         while not self._closing:
-            await _readable(self._descriptor)
             piece = await self._apart(self._read)
             if piece is None:
                 return
             if piece:
                 yield piece
+            else:
+                await _readable(self._descriptor)
 
     def _read(self) -> bytearray | None:
         """What there is, perhaps nothing; None at the end."""
