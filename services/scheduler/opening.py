@@ -12,7 +12,8 @@ import msgspec
 import structlog
 from sqlalchemy import Row, func, select
 
-from services.scheduler.timetable import Host, Timetable
+from services.scheduler.reach import Host
+from services.scheduler.timetable import Timetable
 from shared.messages.settings import BlackoutSetting, ScheduleSetting
 from shared.messages.values import DatabaseRef, Problem
 from shared.readmodel.reader import ReadModel
@@ -50,13 +51,13 @@ class ReadModelBook:
     async def opened(self) -> tuple[Timetable, int]:
         seq, table = await self._read_model.position(), Timetable()
         for row in await self._read_model.rows(select(servers)):
-            table.put_host(UUID(row.id), _host(row))
+            table.reach.put_host(UUID(row.id), _host(row))
         for row in await self._read_model.rows(select(databases)):
-            table.put_database(
+            table.reach.put_database(
                 DatabaseRef(server_id=row.server_id, endpoint=row.endpoint, name=row.name)
             )
             if row.tags:
-                table.put_tags(row.id, row.tags)
+                table.reach.put_tags(row.id, row.tags)
         for row in await self._read_model.rows(select(blackouts)):
             with _readable(row):
                 table.put_blackout(_setting(row, BlackoutSetting))

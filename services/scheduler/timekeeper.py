@@ -13,7 +13,8 @@ import structlog
 from services.scheduler.clock import THE_CLOCK, Clock
 from services.scheduler.opening import Book
 from services.scheduler.orders import ACTOR
-from services.scheduler.timetable import Host, Start, Timetable, Warned
+from services.scheduler.reach import Host
+from services.scheduler.timetable import Start, Timetable, Warned
 from shared.bus import Bus, Expect, WrongSequenceError
 from shared.bus.base import EVENTS
 from shared.errors import UnavailableError
@@ -109,18 +110,18 @@ class Timekeeper:
                 table.put_pause(paused=isinstance(message, DispatchPaused))
                 self._changed.set()
             case ServerSetting():
-                table.put_host(UUID(message.key), host_of(message))
+                table.reach.put_host(UUID(message.key), host_of(message))
             case DatabaseSetting():
-                table.put_tags(UUID(message.key), message.tags)
+                table.reach.put_tags(UUID(message.key), message.tags)
             case ServerDiscovered():
                 for found in message.databases:
-                    table.put_database(
+                    table.reach.put_database(
                         DatabaseRef(
                             server_id=message.server_id, endpoint=found.endpoint, name=found.name
                         )
                     )
             case BackupRequested():
-                table.put_database(message.database)
+                table.reach.put_database(message.database)
             case SettingRemoved():
                 self._remove(message)
             case _:
@@ -133,9 +134,9 @@ class Timekeeper:
             case "blackout":
                 self._timetable.remove_blackout(message.key)
             case "server":
-                self._timetable.remove_host(UUID(message.key))
+                self._timetable.reach.remove_host(UUID(message.key))
             case "database":
-                self._timetable.put_tags(UUID(message.key), [])
+                self._timetable.reach.put_tags(UUID(message.key), [])
             case _:
                 return
         self._changed.set()

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from services.scheduler.reach import Reach, named
 from shared.messages.settings import BlackoutSetting, ScheduleSetting
 from shared.messages.values import DatabaseRef, Problem
 from shared.timetable.blackouts import Blackout, closed_by, free_from
@@ -30,14 +31,6 @@ DATABASE_GONE = Problem(
     cause="a database that the schedule names is gone, or its server is",
     fix="take the database off the schedule, or add its server again",
 )
-
-
-class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """What the timetable needs to know of a server."""
-
-    pool: str
-    endpoints: frozenset[str]
-    group_ids: frozenset[str]
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +73,9 @@ class Timetable:
     """Settings go in, what is due comes out; it never says the same twice by itself."""
 
     def __init__(self) -> None:
+        self.reach = Reach()
         self._plans: dict[str, Plan] = {}
         self._blackouts: dict[str, Blackout] = {}
-        self._hosts: dict[UUID, Host] = {}
-        self._databases: dict[UUID, DatabaseRef] = {}
-        self._tagged: dict[str, set[UUID]] = defaultdict(set)
-        self._on_host: dict[UUID, set[UUID]] = defaultdict(set)
         self._problems: dict[str, Problem | None] = {}
         self._slots: list[tuple[datetime, int, str]] = []
         self._starts: list[tuple[datetime, int, int, Start]] = []
@@ -118,7 +108,7 @@ class Timetable:
             cron=parsed(setting.cron),
             zone=zone_of(setting.time_zone),
             missed=Missed(setting.missed),
-            named=frozenset(UUID(one) for one in setting.database_ids),
+            named=named(setting),
             since=begin,
             begun=since,
             last=last,
@@ -154,22 +144,6 @@ class Timetable:
         still is, also of what waited to start."""
         self._resumed = (self._paused or self._resumed) and not paused
         self._paused = paused
-
-    def put_host(self, server_id: UUID, host: Host) -> None:
-        self._hosts[server_id] = host
-
-    def remove_host(self, server_id: UUID) -> None:
-        self._hosts.pop(server_id, None)
-
-    def put_database(self, database: DatabaseRef) -> None:
-        self._databases[database.id] = database
-        self._on_host[database.server_id].add(database.id)
-
-    def put_tags(self, database_id: UUID, tags: Iterable[str]) -> None:
-        for tagged in self._tagged.values():
-            tagged.discard(database_id)
-        for tag in tags:
-            self._tagged[tag].add(database_id)
 
     def put_problem(self, key: str, problem: Problem | None) -> None:
         """Remember what was said last of a schedule."""
@@ -231,22 +205,6 @@ class Timetable:
         passed = waiting | set(between(plan.cron, plan.zone, oldest, now))
         return {*still_due(sorted(passed), now, plan.missed, within_s, jitter_s)}
 
-    def _matching(self, plan: Plan) -> list[tuple[DatabaseRef, str]]:
-        """The databases of a schedule that can be reached, each once, with their pools."""
-        ids, groups = set(plan.named), set(plan.setting.group_ids)
-        for tag in plan.setting.tags:
-            ids |= self._tagged.get(tag, set())
-        for server_id, host in self._hosts.items() if groups else ():
-            if host.group_ids & groups:
-                ids |= self._on_host.get(server_id, set())
-        found = []
-        for database_id in sorted(ids):
-            database = self._databases.get(database_id)
-            host_of = self._hosts.get(database.server_id) if database else None
-            if database and host_of and database.endpoint in host_of.endpoints:
-                found.append((database, host_of.pool))
-        return found
-
     def _consider(self, plan: Plan, now: datetime) -> list[Warned]:
         """Give every slot that passed its starts, then wait for the next one."""
         setting, windows = plan.setting, self._closing(plan.setting)
@@ -263,7 +221,7 @@ class Timetable:
         due = still_due(passed, now, plan.missed, setting.missed_within_s, setting.jitter_s)
         if not due:
             return []
-        matching = self._matching(plan)
+        matching = self.reach.of(plan.setting)
         for slot in due:
             self._give(plan, slot, matching, now)
         return self._judged(plan, due[-1], matching)
@@ -295,7 +253,7 @@ class Timetable:
 
     def _take_over(self, plan: Plan, waiting: list[tuple[datetime, Start]]) -> None:
         """Let what waited start as the schedule now says, where it still reaches the database."""
-        pools = {database.id: pool for database, pool in self._matching(plan) if waiting}
+        pools = {database.id: pool for database, pool in self.reach.of(plan.setting) if waiting}
         for at, start in waiting:
             if (pool := pools.get(start.database.id)) is not None:
                 self._push(at, plan, start.slot, start.database, pool)

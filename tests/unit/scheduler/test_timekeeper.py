@@ -44,7 +44,7 @@ class EmptyBook:
 
     async def opened(self) -> tuple[Timetable, int]:
         table = Timetable()
-        table.put_host(SHOP.server_id, host_of(SERVER))
+        table.reach.put_host(SHOP.server_id, host_of(SERVER))
         return table, 0
 
 

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.scheduler.reach import Host
 from services.scheduler.timekeeper import requested
 from services.scheduler.timetable import (
     DATABASE_GONE,
     NO_DATABASE,
-    Host,
     Start,
     Timetable,
 )
@@ -43,9 +43,9 @@ def schedule(**changes: Any) -> ScheduleSetting:
 def timetable(*groups: str) -> Timetable:
     table = Timetable()
     host = Host(pool="core", endpoints=frozenset({"main"}), group_ids=frozenset(groups))
-    table.put_host(SERVER, host)
-    table.put_database(SHOP)
-    table.put_database(BLOG)
+    table.reach.put_host(SERVER, host)
+    table.reach.put_database(SHOP)
+    table.reach.put_database(BLOG)
     return table
 
 
@@ -66,7 +66,7 @@ def test_a_slot_is_due_when_its_time_has_come_and_never_again() -> None:
 
 def test_ids_groups_and_tags_choose_each_database_once() -> None:
     table = timetable("g1")
-    table.put_tags(SHOP.id, ["gold"])
+    table.reach.put_tags(SHOP.id, ["gold"])
     table.put_schedule(schedule(group_ids=["g1"], tags=["gold"]), MIDNIGHT)
 
     starts, _ = table.due(MIDNIGHT + 2 * HOUR)
@@ -76,8 +76,8 @@ def test_ids_groups_and_tags_choose_each_database_once() -> None:
 
 def test_a_tag_that_was_taken_off_chooses_its_database_no_longer() -> None:
     table = timetable()
-    table.put_tags(SHOP.id, ["gold"])
-    table.put_tags(SHOP.id, [])
+    table.reach.put_tags(SHOP.id, ["gold"])
+    table.reach.put_tags(SHOP.id, [])
     table.put_schedule(schedule(database_ids=[], tags=["gold"]), MIDNIGHT)
 
     starts, warned = table.due(MIDNIGHT + 2 * HOUR)
