@@ -24,29 +24,10 @@ from tests.chaos import invariants
 from tests.chaos.victims import Victim, executor
 from tests.support.evidence import ROOT, Evidence
 from tests.support.platform import Installed, installed
+from tests.support.points import POINTS
 from tests.support.s3 import S3Service, make_bucket, moto_s3
 from tests.support.waiting import eventually
 
-# In the order in which one backup passes them.
-POINTS = (
-    "order-received",
-    "lease-taken",
-    "attempted",
-    "dump-started",
-    "data-opened",
-    "first-frame",
-    "mid-data",
-    "data-written",
-    "data-checked",
-    "index-written",
-    "log-written",
-    "envelope-written",
-    "manifest-written",
-    "archive-written",
-    "before-ending-said",
-    "completed-appended",
-    "lease-returned",
-)
 RESTORE_POINTS = ("restore-started", "restored")
 OF_LARGE_ARCHIVES = {"volume-rolled"}
 S3_POINTS = ("mid-data", "data-written", "manifest-written")

@@ -9,6 +9,7 @@ from isal import isal_zlib
 from isal.igzip_lib import IsalError
 from msgspec import Meta
 
+from shared.archive.codecs.concatenated import all_unpacked, unpacked
 from shared.archive.errors import TrailerMismatchError
 
 _GZIP = 31  # a window of 32 KiB, with gzip's header and trailer
@@ -29,20 +30,10 @@ class Gzip(msgspec.Struct, tag="gzip", tag_field="kind", frozen=True, forbid_unk
         return isal_zlib.compress(raw, self.level, _GZIP)
 
     def unpack(self, packed: bytes, raw_length: int) -> bytes:
-        raw, rest = _member(packed, raw_length)
-        if rest or len(raw) != raw_length:
-            raise TrailerMismatchError("a frame is not as long as the frame table says")
-        return raw
+        return unpacked(_member, packed, raw_length)
 
     def unpack_all(self, packed: bytes, raw_length: int) -> bytes:
-        out, left = [], raw_length
-        while packed:
-            raw, packed = _member(packed, left)
-            out.append(raw)
-            left -= len(raw)
-        if left:
-            raise TrailerMismatchError("the frames hold another number of bytes than recorded")
-        return b"".join(out)
+        return all_unpacked(_member, packed, raw_length)
 
 
 def _member(packed: bytes, most: int) -> tuple[bytes, bytes]:

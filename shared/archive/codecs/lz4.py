@@ -8,6 +8,7 @@ import lz4.frame  # type: ignore[import-untyped]  # it ships no types
 import msgspec
 from msgspec import Meta
 
+from shared.archive.codecs.concatenated import all_unpacked, unpacked
 from shared.archive.errors import TrailerMismatchError
 
 
@@ -29,20 +30,10 @@ class Lz4(msgspec.Struct, tag="lz4", tag_field="kind", frozen=True, forbid_unkno
         return packed
 
     def unpack(self, packed: bytes, raw_length: int) -> bytes:
-        raw, rest = _frame(packed, raw_length)
-        if rest or len(raw) != raw_length:
-            raise TrailerMismatchError("a frame is not as long as the frame table says")
-        return raw
+        return unpacked(_frame, packed, raw_length)
 
     def unpack_all(self, packed: bytes, raw_length: int) -> bytes:
-        out, left = [], raw_length
-        while packed:
-            raw, packed = _frame(packed, left)
-            out.append(raw)
-            left -= len(raw)
-        if left:
-            raise TrailerMismatchError("the frames hold another number of bytes than recorded")
-        return b"".join(out)
+        return all_unpacked(_frame, packed, raw_length)
 
 
 def _frame(packed: bytes, most: int) -> tuple[bytes, bytes]:

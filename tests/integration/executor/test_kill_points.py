@@ -23,29 +23,10 @@ from shared.messages.facts import BackupAttempted, BackupCompleted, RestoreCompl
 from shared.messages.orders import RunBackup
 from tests.integration.executor.world import World, database, engine_of
 from tests.support.nats import Nats
+from tests.support.points import POINTS
 from tests.support.postgres import Postgres
 from tests.support.waiting import eventually
 
-# In the order in which one backup passes them.
-POINTS = (
-    "order-received",
-    "lease-taken",
-    "attempted",
-    "dump-started",
-    "data-opened",
-    "first-frame",
-    "mid-data",
-    "data-written",
-    "data-checked",
-    "index-written",
-    "log-written",
-    "envelope-written",
-    "manifest-written",
-    "archive-written",
-    "before-ending-said",
-    "completed-appended",
-    "lease-returned",
-)
 BIG = "create table big as select i, repeat(md5(i::text), 10) t from generate_series(1, 12000) i"
 AT_ONCE = 6
 

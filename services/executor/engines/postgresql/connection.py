@@ -6,9 +6,10 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from services.executor.engines.base import EngineError, TlsError, UnreachableError
+from services.executor.engines.login import Login
 from services.executor.engines.postgresql.problems import named_errors
 from services.executor.engines.postgresql.quoting import password_line
 from services.executor.runners.base import Session
@@ -37,23 +38,6 @@ _SETTINGS = {
     "max_parallel_workers_per_gather": "0",  # one processor of the customer's server, not all
 }
 _SINCE = {"idle_session_timeout": 14, "transaction_timeout": 17}
-
-
-class Login(Protocol):
-    """The fields of the engine that say how the server is reached."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def user(self) -> str: ...
-    @property
-    def password(self) -> str: ...
-    @property
-    def tls(self) -> str: ...
-    @property
-    def ca_certificate(self) -> str: ...
 
 
 class Connection:

@@ -15,10 +15,10 @@ from services.executor.engines.base import (
     DumpFacts,
     EngineError,
 )
+from services.executor.engines.login import Login
 from services.executor.engines.postgresql import tools
 from services.executor.engines.postgresql.connection import (
     Connection,
-    Login,
     connected,
     tool_environment,
 )

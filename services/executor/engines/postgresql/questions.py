@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from services.executor.engines.base import ANSWER_CHARS, CheckRefusedError
-from services.executor.engines.postgresql.connection import Connection, Login, connected
+from services.executor.engines.login import Login
+from services.executor.engines.postgresql.connection import Connection, connected
 from services.executor.engines.postgresql.problems import named_errors
 from services.executor.engines.postgresql.quoting import identifier, literal
 from services.executor.runners.base import Session

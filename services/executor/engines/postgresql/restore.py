@@ -18,10 +18,10 @@ from services.executor.engines.base import (
     TargetExistsError,
     VersionError,
 )
+from services.executor.engines.login import Login
 from services.executor.engines.postgresql import tools
 from services.executor.engines.postgresql.connection import (
     Connection,
-    Login,
     connected,
     tool_environment,
 )

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from services.executor.engines.base import Bytes, DumpFacts, NotADumpError
+from services.executor.engines.login import Login
 from services.executor.engines.redis.facts import require_all, told
 from services.executor.engines.redis.rdb import Function, Key, RdbReader
-from services.executor.engines.redis.wire import Connection, Login, RefusedError, connected
+from services.executor.engines.redis.wire import Connection, RefusedError, connected
 from services.executor.runners.base import Session
 from shared.messages.base import now
 from shared.messages.values import TableContent

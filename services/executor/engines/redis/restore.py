@@ -14,10 +14,11 @@ from services.executor.engines.base import (
     Target,
     TargetExistsError,
 )
+from services.executor.engines.login import Login
 from services.executor.engines.redis.dump import OURS, lasting
 from services.executor.engines.redis.facts import lasting_keys, require_all
 from services.executor.engines.redis.rdb import Function, Key, RdbReader
-from services.executor.engines.redis.wire import Connection, Login, connected
+from services.executor.engines.redis.wire import Connection, connected
 from services.executor.runners.base import Session
 from shared.messages.values import TableContent
 

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from services.executor.engines.base import EngineError, ToolFailedError, ToolMissingError
-from services.executor.engines.redis.wire import Login, connected
+from services.executor.engines.login import Login
+from services.executor.engines.redis.wire import connected
 from services.executor.engines.sandbox import sandbox
 from services.executor.runners.base import Bytes, Exit, OnLine, Session
 

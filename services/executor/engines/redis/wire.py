@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from services.executor.engines.base import (
     AccessDeniedError,
@@ -20,6 +20,7 @@ from services.executor.engines.base import (
     UnreachableError,
     VersionError,
 )
+from services.executor.engines.login import Login
 from services.executor.runners.base import Session
 from shared.addresses import NameUnknownError
 
@@ -52,23 +53,6 @@ class RefusedError(EngineError):
 
     code = "engine.refused"
     default_fix = "see the server's log, and that it is a version this release knows"
-
-
-class Login(Protocol):
-    """The fields of the engine that say how the server is reached."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def user(self) -> str: ...
-    @property
-    def password(self) -> str: ...
-    @property
-    def tls(self) -> str: ...
-    @property
-    def ca_certificate(self) -> str: ...
 
 
 class Connection:
