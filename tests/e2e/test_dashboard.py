@@ -561,13 +561,20 @@ async def test_a_list_goes_on_behind_its_first_page_and_filters_that_hide_all_ar
         await expect(main.get_by_role("link", name="shop").first).to_be_visible()
 
 
-async def in_staging(house: House, api: Api) -> str:
+async def in_staging(house: House, api: Api, name: str = "db-staging") -> str:
     """The customer's server once more, in staging; what is found there is known."""
     server = await house.reached_by(
-        api, "db-staging", house.customer.database("shop").port, environment="staging"
+        api, name, house.customer.database("shop").port, environment="staging"
     )
     await api.get(f"/servers/{server}/databases")
     return server
+
+
+async def operator_of_staging(api: Api, email: str) -> None:
+    """An account that may act in staging, and look at everything."""
+    body = {"email": email, "name": "Otto", "password": PASSWORD, "role": "operator"}
+    grants = [{"role": "operator", "environments": ["staging"]}, {"role": "viewer"}]
+    await api.post("/users", body | {"grants": grants})
 
 
 async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_nothing_else(
@@ -576,9 +583,7 @@ async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_noth
     async with house.api() as api:
         staging = await in_staging(house, api)
         main = (await api.get("/servers?name=db-main"))["items"][0]["id"]
-        body = {"email": OPERATOR, "name": "Otto", "password": PASSWORD, "role": "operator"}
-        grants = [{"role": "operator", "environments": ["staging"]}, {"role": "viewer"}]
-        await api.post("/users", body | {"grants": grants})
+        await operator_of_staging(api, OPERATOR)
         for name, roles in (("tidy", ["operator", "admin"]), ("wipe", ["admin"])):
             template = {"name": name, "kind": "shell", "template": "true", "roles": roles}
             await api.post("/commands", template)
@@ -619,6 +624,51 @@ async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_noth
     await context.close()
 
     assert not refused
+
+
+async def test_an_operator_of_staging_stops_runs_and_checks_targets_there_and_nowhere_else(
+    house: House,
+) -> None:
+    await house.load("stuck")
+    holding = await house.customer.database("stuck").connect()
+    context = await house.newcomer()
+    try:
+        await holding.execute("BEGIN; LOCK TABLE items")
+        async with house.api() as api:
+            await operator_of_staging(api, "stopper@example.com")
+            staging = await in_staging(house, api, "db-stop")
+            main = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+            production = f"/backups?server_id={main}&status=completed"
+            backup = (await api.get(production))["items"][0]["id"]
+            store = (await api.get("/stores?name=cellar"))["items"][0]["id"]
+            run = {}
+            for server in (main, staging):
+                place = {"server_id": server, "endpoint": "main", "name": "stuck"}
+                asked = await api.post("/backups", {"database": place, "store_id": store})
+                run[server] = f"/runs/{asked['run_id']}"
+
+        async with house.page("/", context) as page:
+            await sign_in(page, "stopper@example.com")
+            cancel = page.get_by_role("button", name="Cancel", exact=True)
+            await page.goto(run[staging])
+            await expect(cancel).to_be_visible()
+            await page.goto(run[main])
+            await expect(page.get_by_test_id("status")).to_have_text("Running", timeout=WITHIN_MS)
+            await expect(page.get_by_role("heading", level=1)).to_contain_text("on db-main")
+            await expect(cancel).to_have_count(0)
+
+            check = page.get_by_role("button", name="Check the target now")
+            await page.goto(f"/backups/{backup}/restore")
+            servers = page.get_by_label("Server", exact=True)
+            await expect(page.get_by_label("Endpoint")).to_have_value("main")
+            await expect(servers.locator("option:checked")).to_have_text("db-main")
+            await expect(check).to_have_count(0)
+            await servers.select_option(label="db-stop")
+            await expect(check).to_be_visible()
+            await expect(servers.locator("option").filter(has_text="db-main")).to_have_count(0)
+    finally:
+        await holding.close()
+        await context.close()
 
 
 async def test_two_tabs_share_one_stream_and_the_second_goes_on_when_the_first_is_closed(
