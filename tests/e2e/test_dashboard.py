@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -553,12 +554,21 @@ async def test_a_list_goes_on_behind_its_first_page_and_filters_that_hide_all_ar
         await expect(dialog.get_by_role("listitem")).to_have_count(21)
         await expect(dialog.get_by_role("button", name="Show more")).to_have_count(0)
 
-    async with house.page(f"/backups?status=expired&server={server}") as page:
+    hidden = {
+        f"/backups?status=expired&server={server}": "No backup matches the filters",
+        f"/runs?kind=backup&status=dispatched&database={uuid4()}": "No run matches the filters",
+        "/databases?name=nobody&safety=protected": "No database matches the filters",
+        "/servers?name=nobody&health=healthy": "No server matches the filters",
+        "/schedules?name=nobody&paused=yes": "No schedule matches the filters",
+    }
+    async with house.page("/") as page:
         main = page.get_by_role("main")
-        await expect(main).to_contain_text("No backup matches the filters")
-        await main.get_by_role("button", name="Clear the filters").click()
-        await page.wait_for_url(lambda url: url.endswith("/backups"))
-        await expect(main.get_by_role("link", name="shop").first).to_be_visible()
+        for path, told in hidden.items():
+            await page.goto(path)
+            await expect(main).to_contain_text(told)
+            await main.get_by_role("button", name="Clear the filters").click()
+            await expect(page).to_have_url(house.url + path.partition("?")[0])
+            await expect(main).not_to_contain_text(told)
 
 
 async def in_staging(house: House, api: Api, name: str = "db-staging") -> str:
