@@ -681,6 +681,61 @@ async def test_an_operator_of_staging_stops_runs_and_checks_targets_there_and_no
         await context.close()
 
 
+async def test_an_administrator_of_a_part_is_offered_where_servers_may_be_added_and_nowhere_else(
+    house: House,
+) -> None:
+    refused: list[str] = []
+    async with house.api() as api:
+        group = str((await api.post("/server-groups", {"name": "shops"}))["id"])
+        for email, scope in (
+            ("of-staging@example.com", {"environments": ["staging"]}),
+            ("of-shops@example.com", {"environments": ["staging"], "group_ids": [group]}),
+        ):
+            body = {"email": email, "name": "Ann", "password": PASSWORD, "role": "admin"}
+            await api.post("/users", body | {"grants": [{"role": "admin"} | scope]})
+
+    for email in ("of-staging@example.com", "of-shops@example.com"):
+        context = await house.newcomer()
+        async with house.page("/login", context) as page:
+            page.on(
+                "response", lambda said: refused.append(said.url) if said.status == 403 else None
+            )
+            await sign_in(page, email)
+            await expect(page.get_by_test_id("hero")).to_be_visible()
+            assert not refused
+            menu = page.get_by_role("navigation", name="Pages")
+            links = await menu.get_by_role("link").all()
+            for address in [str(await link.get_attribute("href")) for link in links]:
+                await page.goto(address)
+                await drawn(page)
+                assert not refused, address
+            await page.goto("/servers/new")
+            environment = page.get_by_label("Environment")
+            await expect(environment).to_have_value("staging")
+            if email.startswith("of-staging"):
+                await expect(environment.locator("option")).to_have_text(["staging"])
+            else:
+                await environment.fill("production")
+                told = "only in staging or the group shops"
+                await expect(page.get_by_role("alert")).to_contain_text(told)
+                await page.get_by_label("shops").check()
+                await expect(page.get_by_role("alert")).to_have_count(0)
+            known = house.customer.database("postgres")
+            await page.get_by_label("Name").fill(email)
+            await page.get_by_label("Host").fill(known.host)
+            await page.get_by_label("Port").fill(str(known.port))
+            await page.get_by_label("User", exact=True).fill(known.user)
+            await page.get_by_label("Password").fill(known.password)
+            await page.get_by_label("TLS").select_option("off")
+            await page.get_by_role("button", name="Save and test").click()
+            await expect(page.get_by_role("link", name="Show server")).to_be_visible(
+                timeout=WITHIN_MS
+            )
+        await context.close()
+
+    assert not refused
+
+
 async def test_two_tabs_share_one_stream_and_the_second_goes_on_when_the_first_is_closed(
     house: House,
 ) -> None:
