@@ -503,6 +503,20 @@ async def test_a_form_with_something_typed_is_not_left_without_a_question(house:
         await question.get_by_role("button", name="Leave").click()
         await expect(form).to_have_count(0)
 
+        await page.goto("/policies")
+        await page.get_by_role("button", name="New policy").first.click()
+        await form.get_by_role("group", name="Presets").get_by_role("button").last.click()
+        await form.get_by_role("button", name="Cancel").click()
+        await question.get_by_role("button", name="Leave").click()
+        await expect(form).to_have_count(0)
+
+    async with house.page("/schedules/new") as page:
+        await page.get_by_role("button", name="Every hour").click()
+        await page.get_by_role("link", name="Cancel").click()
+        asked = page.get_by_role("dialog", name="Leave without saving?")
+        await asked.get_by_role("button", name="Leave").click()
+        await page.wait_for_url("**/schedules")
+
     async with house.page("/stores/new") as page:
         await page.get_by_label("Name").fill("typed")
         await page.get_by_role("link", name="Cancel").click()
