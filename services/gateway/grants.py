@@ -18,6 +18,13 @@ class Place(msgspec.Struct, frozen=True):
     group_ids: tuple[str, ...] = ()
 
 
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a right holds: on the servers of each of these environments and groups."""
+
+    environments: list[str]
+    group_ids: list[str]
+
+
 def holds(caller: Caller, right: Right) -> bool:
     """Whether the caller has `right` anywhere: what the guard asks before a route runs."""
     if right in OF_SERVERS or right in SHARED:
@@ -41,6 +48,19 @@ def covers(caller: Caller, right: Right, place: Place | None) -> bool:
 def rights_at(caller: Caller, place: Place) -> list[Right]:
     """What the caller may do with what belongs to a server at `place`."""
     return [right for right in Right if right in OF_SERVERS and covers(caller, right, place)]
+
+
+def reach(caller: Caller, right: Right) -> Reach | None:
+    """Where the caller has `right`; None when that has no limit."""
+    if everywhere(caller, right):
+        return None
+    grants = [grant for layer in caller.layers for grant in layer]
+    environments = sorted({name for grant in grants for name in grant.environments})
+    groups = sorted({group for grant in grants for group in grant.group_ids})
+    return Reach(
+        environments=[name for name in environments if covers(caller, right, Place(name))],
+        group_ids=[group for group in groups if covers(caller, right, Place("", (group,)))],
+    )
 
 
 def in_roles(caller: Caller, roles: Collection[Role]) -> Caller | None:

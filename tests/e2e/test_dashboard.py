@@ -11,6 +11,7 @@ import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -502,6 +503,20 @@ async def test_a_form_with_something_typed_is_not_left_without_a_question(house:
         await question.get_by_role("button", name="Leave").click()
         await expect(form).to_have_count(0)
 
+        await page.goto("/policies")
+        await page.get_by_role("button", name="New policy").first.click()
+        await form.get_by_role("group", name="Presets").get_by_role("button").last.click()
+        await form.get_by_role("button", name="Cancel").click()
+        await question.get_by_role("button", name="Leave").click()
+        await expect(form).to_have_count(0)
+
+    async with house.page("/schedules/new") as page:
+        await page.get_by_role("button", name="Every hour").click()
+        await page.get_by_role("link", name="Cancel").click()
+        asked = page.get_by_role("dialog", name="Leave without saving?")
+        await asked.get_by_role("button", name="Leave").click()
+        await page.wait_for_url("**/schedules")
+
     async with house.page("/stores/new") as page:
         await page.get_by_label("Name").fill("typed")
         await page.get_by_role("link", name="Cancel").click()
@@ -553,21 +568,37 @@ async def test_a_list_goes_on_behind_its_first_page_and_filters_that_hide_all_ar
         await expect(dialog.get_by_role("listitem")).to_have_count(21)
         await expect(dialog.get_by_role("button", name="Show more")).to_have_count(0)
 
-    async with house.page(f"/backups?status=expired&server={server}") as page:
+    hidden = {
+        f"/backups?status=expired&server={server}": "No backup matches the filters",
+        f"/runs?kind=backup&status=dispatched&database={uuid4()}": "No run matches the filters",
+        "/databases?name=nobody&safety=protected": "No database matches the filters",
+        "/servers?name=nobody&health=healthy": "No server matches the filters",
+        "/schedules?name=nobody&paused=yes": "No schedule matches the filters",
+    }
+    async with house.page("/") as page:
         main = page.get_by_role("main")
-        await expect(main).to_contain_text("No backup matches the filters")
-        await main.get_by_role("button", name="Clear the filters").click()
-        await page.wait_for_url(lambda url: url.endswith("/backups"))
-        await expect(main.get_by_role("link", name="shop").first).to_be_visible()
+        for path, told in hidden.items():
+            await page.goto(path)
+            await expect(main).to_contain_text(told)
+            await main.get_by_role("button", name="Clear the filters").click()
+            await expect(page).to_have_url(house.url + path.partition("?")[0])
+            await expect(main).not_to_contain_text(told)
 
 
-async def in_staging(house: House, api: Api) -> str:
+async def in_staging(house: House, api: Api, name: str = "db-staging") -> str:
     """The customer's server once more, in staging; what is found there is known."""
     server = await house.reached_by(
-        api, "db-staging", house.customer.database("shop").port, environment="staging"
+        api, name, house.customer.database("shop").port, environment="staging"
     )
     await api.get(f"/servers/{server}/databases")
     return server
+
+
+async def operator_of_staging(api: Api, email: str) -> None:
+    """An account that may act in staging, and look at everything."""
+    body = {"email": email, "name": "Otto", "password": PASSWORD, "role": "operator"}
+    grants = [{"role": "operator", "environments": ["staging"]}, {"role": "viewer"}]
+    await api.post("/users", body | {"grants": grants})
 
 
 async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_nothing_else(
@@ -576,9 +607,7 @@ async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_noth
     async with house.api() as api:
         staging = await in_staging(house, api)
         main = (await api.get("/servers?name=db-main"))["items"][0]["id"]
-        body = {"email": OPERATOR, "name": "Otto", "password": PASSWORD, "role": "operator"}
-        grants = [{"role": "operator", "environments": ["staging"]}, {"role": "viewer"}]
-        await api.post("/users", body | {"grants": grants})
+        await operator_of_staging(api, OPERATOR)
         for name, roles in (("tidy", ["operator", "admin"]), ("wipe", ["admin"])):
             template = {"name": name, "kind": "shell", "template": "true", "roles": roles}
             await api.post("/commands", template)
@@ -617,6 +646,106 @@ async def test_an_operator_of_staging_is_offered_what_they_may_do_there_and_noth
         await expect(choices.filter(has_text="db-staging").first).to_be_attached()
         await expect(choices.filter(has_text="db-main")).to_have_count(0)
     await context.close()
+
+    assert not refused
+
+
+async def test_an_operator_of_staging_stops_runs_and_checks_targets_there_and_nowhere_else(
+    house: House,
+) -> None:
+    await house.load("stuck")
+    holding = await house.customer.database("stuck").connect()
+    context = await house.newcomer()
+    try:
+        await holding.execute("BEGIN; LOCK TABLE items")
+        async with house.api() as api:
+            await operator_of_staging(api, "stopper@example.com")
+            staging = await in_staging(house, api, "db-stop")
+            main = (await api.get("/servers?name=db-main"))["items"][0]["id"]
+            production = f"/backups?server_id={main}&status=completed"
+            backup = (await api.get(production))["items"][0]["id"]
+            store = (await api.get("/stores?name=cellar"))["items"][0]["id"]
+            run = {}
+            for server in (main, staging):
+                place = {"server_id": server, "endpoint": "main", "name": "stuck"}
+                asked = await api.post("/backups", {"database": place, "store_id": store})
+                run[server] = f"/runs/{asked['run_id']}"
+
+        async with house.page("/", context) as page:
+            await sign_in(page, "stopper@example.com")
+            cancel = page.get_by_role("button", name="Cancel", exact=True)
+            await page.goto(run[staging])
+            await expect(cancel).to_be_visible()
+            await page.goto(run[main])
+            await expect(page.get_by_test_id("status")).to_have_text("Running", timeout=WITHIN_MS)
+            await expect(page.get_by_role("heading", level=1)).to_contain_text("on db-main")
+            await expect(cancel).to_have_count(0)
+
+            check = page.get_by_role("button", name="Check the target now")
+            await page.goto(f"/backups/{backup}/restore")
+            servers = page.get_by_label("Server", exact=True)
+            await expect(page.get_by_label("Endpoint")).to_have_value("main")
+            await expect(servers.locator("option:checked")).to_have_text("db-main")
+            await expect(check).to_have_count(0)
+            await servers.select_option(label="db-stop")
+            await expect(check).to_be_visible()
+            await expect(servers.locator("option").filter(has_text="db-main")).to_have_count(0)
+    finally:
+        await holding.close()
+        await context.close()
+
+
+async def test_an_administrator_of_a_part_is_offered_where_servers_may_be_added_and_nowhere_else(
+    house: House,
+) -> None:
+    refused: list[str] = []
+    async with house.api() as api:
+        group = str((await api.post("/server-groups", {"name": "shops"}))["id"])
+        for email, scope in (
+            ("of-staging@example.com", {"environments": ["staging"]}),
+            ("of-shops@example.com", {"environments": ["staging"], "group_ids": [group]}),
+        ):
+            body = {"email": email, "name": "Ann", "password": PASSWORD, "role": "admin"}
+            await api.post("/users", body | {"grants": [{"role": "admin"} | scope]})
+
+    for email in ("of-staging@example.com", "of-shops@example.com"):
+        context = await house.newcomer()
+        async with house.page("/login", context) as page:
+            page.on(
+                "response", lambda said: refused.append(said.url) if said.status == 403 else None
+            )
+            await sign_in(page, email)
+            await expect(page.get_by_test_id("hero")).to_be_visible()
+            assert not refused
+            menu = page.get_by_role("navigation", name="Pages")
+            links = await menu.get_by_role("link").all()
+            for address in [str(await link.get_attribute("href")) for link in links]:
+                await page.goto(address)
+                await drawn(page)
+                assert not refused, address
+            await page.goto("/servers/new")
+            environment = page.get_by_label("Environment")
+            await expect(environment).to_have_value("staging")
+            if email.startswith("of-staging"):
+                await expect(environment.locator("option")).to_have_text(["staging"])
+            else:
+                await environment.fill("production")
+                told = "only in staging or the group shops"
+                await expect(page.get_by_role("alert")).to_contain_text(told)
+                await page.get_by_label("shops").check()
+                await expect(page.get_by_role("alert")).to_have_count(0)
+            known = house.customer.database("postgres")
+            await page.get_by_label("Name").fill(email)
+            await page.get_by_label("Host").fill(known.host)
+            await page.get_by_label("Port").fill(str(known.port))
+            await page.get_by_label("User", exact=True).fill(known.user)
+            await page.get_by_label("Password").fill(known.password)
+            await page.get_by_label("TLS").select_option("off")
+            await page.get_by_role("button", name="Save and test").click()
+            await expect(page.get_by_role("link", name="Show server")).to_be_visible(
+                timeout=WITHIN_MS
+            )
+        await context.close()
 
     assert not refused
 

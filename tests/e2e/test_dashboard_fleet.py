@@ -371,6 +371,7 @@ THINGS = {
     "store": "/stores",
     "schedule": "/schedules",
 }
+FORMS = dict.fromkeys(("server", "store", "schedule"), "/change") | {"restore": "/restore"}
 
 
 async def test_a_page_of_one_thing_says_that_it_loads_and_that_there_is_none(
@@ -389,7 +390,8 @@ async def test_a_page_of_one_thing_says_that_it_loads_and_that_there_is_none(
         read.set()
         await expect(main.get_by_role("heading", level=1)).to_be_visible()
         await page.unroute(f"**/api/v1{thing}")
-        for nobody in (str(uuid4()), "what"):
+        form = FORMS.get(name, "")
+        for nobody in (str(uuid4()), "what", f"{uuid4()}{form}"):
             await page.goto(f"{above}/{nobody}")
             await expect(main.get_by_role("heading", level=1)).to_contain_text("There is no such")
             back = main.get_by_role("link", name=f"All {above[1:]}")

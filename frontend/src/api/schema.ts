@@ -3052,6 +3052,7 @@ export interface components {
             rights: components["schemas"]["Right"][];
             rights_everywhere: components["schemas"]["Right"][];
             role: components["schemas"]["Role"];
+            servers_within?: components["schemas"]["Reach"] | null;
         };
         /** NewApiKey */
         NewApiKey: {
@@ -3579,6 +3580,11 @@ export interface components {
             ends: string;
             /** @default UTC */
             time_zone?: string;
+        };
+        /** Reach */
+        Reach: {
+            environments: string[];
+            group_ids: string[];
         };
         /** Readiness */
         Readiness: {

@@ -4,6 +4,7 @@ import { defineComponent, h } from 'vue'
 import { createMemoryHistory, createRouter, RouterView } from 'vue-router'
 import CancelButton from './CancelButton.vue'
 import LeaveQuestion from './LeaveQuestion.vue'
+import UiButton from './UiButton.vue'
 import UiDialog from './UiDialog.vue'
 import { guardUnsaved, useUnsaved } from './unsaved'
 
@@ -46,6 +47,25 @@ it.each([
   await waitFor(() => expect(asked()).not.toBeNull())
   await fireEvent.click(screen.getByText('Leave'))
   await waitFor(() => expect(closed).toHaveLength(1))
+})
+
+it('counts what a button fills in as typed, and what another button does not', async () => {
+  const closed: number[] = []
+  const buttons = () => [h(UiButton, () => 'Look'), h(UiButton, { fills: true }, () => 'Standard'), h(CancelButton)]
+  const dialog = () => h(UiDialog, { title: 'New thing', onClose: () => closed.push(1) }, buttons)
+  const view = render(defineComponent(() => () => [dialog(), h(LeaveQuestion)]))
+  await fireEvent.click(screen.getByText('Standard'))
+  await fireEvent.click(screen.getByText('Cancel'))
+  await waitFor(() => expect(asked()).not.toBeNull())
+  await fireEvent.click(screen.getByText('Leave'))
+  await waitFor(() => expect(closed).toHaveLength(1))
+
+  view.unmount()
+  render(defineComponent(() => () => [dialog(), h(LeaveQuestion)]))
+  await fireEvent.click(screen.getByText('Look'))
+  await fireEvent.click(screen.getByText('Cancel'))
+  await waitFor(() => expect(closed).toHaveLength(2))
+  expect(asked()).toBeNull()
 })
 
 it('asks nothing where nothing can be lost any more', async () => {

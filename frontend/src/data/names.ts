@@ -9,9 +9,11 @@ interface Named {
   name: string
 }
 
-/** The names behind ids, of what there is not much of. */
-function useNames(noun: string, load: () => Promise<{ items: Named[] }>) {
-  const { data, isSuccess: known } = useQuery({ queryKey: [noun, 'names'], queryFn: load })
+/** The names behind ids, of what there is not much of; for who may see them. */
+function useNames(noun: string, load: () => Promise<{ items: Named[] }>, right: Right) {
+  const { may } = useAccount()
+  const { data, isSuccess } = useQuery({ queryKey: [noun, 'names'], queryFn: load, enabled: () => may(right) })
+  const known = computed(() => isSuccess.value || !may(right))
   const list = computed<Named[]>(() => data.value?.items ?? [])
   const names = computed(() => new Map(list.value.map((one) => [one.id, one.name])))
   const nameOf = (id: string | null | undefined, otherwise?: string) => (id ? (names.value.get(id) ?? otherwise ?? id.slice(0, 8)) : '–')
@@ -21,12 +23,12 @@ function useNames(noun: string, load: () => Promise<{ items: Named[] }>) {
 const query = { limit: 500 } as const
 
 const loadServers = () => ask(api.GET('/api/v1/servers', { params: { query } }))
-export const useServerNames = () => useNames('servers', loadServers)
+export const useServerNames = () => useNames('servers', loadServers, 'servers.read')
 
 /** Whether one may do something with a server and what belongs to it; the server says. */
 export function useMayOn() {
   const { may, mayEverywhere } = useAccount()
-  const { data } = useQuery({ queryKey: ['servers', 'names'], queryFn: loadServers })
+  const { data } = useQuery({ queryKey: ['servers', 'names'], queryFn: loadServers, enabled: () => may('servers.read') })
   const servers = computed(() => new Map(data.value?.items.map((one) => [one.id, new Set(one.may)])))
   return (right: Right, server: string | null | undefined): boolean => {
     if (mayEverywhere(right)) return true
@@ -35,11 +37,12 @@ export function useMayOn() {
     return servers.value.get(server)?.has(right) ?? !!data.value?.next_cursor
   }
 }
-export const useStoreNames = () => useNames('stores', () => ask(api.GET('/api/v1/stores', { params: { query } })))
+export const useStoreNames = () => useNames('stores', () => ask(api.GET('/api/v1/stores', { params: { query } })), 'stores.read')
+export const useGroupNames = () => useNames('groups', () => ask(api.GET('/api/v1/server-groups', { params: { query } })), 'groups.read')
 export const usePolicyNames = () =>
-  useNames('policies', () => ask(api.GET('/api/v1/policies', { params: { query } })))
+  useNames('policies', () => ask(api.GET('/api/v1/policies', { params: { query } })), 'policies.read')
 export const useChannelNames = () =>
-  useNames('channels', () => ask(api.GET('/api/v1/notifications/channels', { params: { query } })))
+  useNames('channels', () => ask(api.GET('/api/v1/notifications/channels', { params: { query } })), 'notifications.read')
 /** Databases of one name are told apart by their servers. */
 export const useDatabaseNames = () =>
   useNames('databases', async () => {
@@ -48,7 +51,7 @@ export const useDatabaseNames = () =>
       ask(api.GET('/api/v1/servers', { params: { query } })),
     ])
     return { items: toldApart('items' in page ? page.items : [], servers.items) }
-  })
+  }, 'databases.read')
 
 /** The databases, with the server's name where another has the same name. */
 export function toldApart(databases: (Named & { server_id: string })[], servers: Named[]): Named[] {

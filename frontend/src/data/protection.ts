@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/vue-query'
 import { computed, toValue, type MaybeRefOrGetter } from 'vue'
 import { api, ask, type Schemas } from '@/api/client'
+import { useAccount } from './account'
 import { usePages } from './pages'
 
 export type Protection = Schemas['Protection']
@@ -37,8 +38,11 @@ export const useDays = (days: number, database?: string) =>
     queryFn: () => ask(api.GET('/api/v1/backups/days', { params: { query: { days, database_id: database } } })),
   })
 
-export const useOverview = () =>
-  useQuery({ queryKey: ['overview'], queryFn: () => ask(api.GET('/api/v1/system')) })
+/** How the installation as a whole does, for who may see that. */
+export function useOverview() {
+  const { may } = useAccount()
+  return useQuery({ queryKey: ['overview'], queryFn: () => ask(api.GET('/api/v1/system')), enabled: () => may('system.read') })
+}
 
 /** Why a database is not safe, in words. */
 export function reasonOf(one: Protection): string {

@@ -13,7 +13,7 @@ from services.gateway.accounts import Account
 from services.gateway.authentication import REFRESH_COOKIE, peer_of, refuse_foreign_origin
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import SessionEndedError, WrongCredentialsError
-from services.gateway.grants import everywhere, holds
+from services.gateway.grants import Reach, everywhere, holds, reach
 from services.gateway.injection import Deps, Who
 from services.gateway.passwords import LONGEST
 from services.gateway.representations import Input
@@ -45,11 +45,13 @@ class Me(Account, frozen=True, kw_only=True):
     """The account that asks, and the `rights` that it holds anywhere: what a page may offer.
 
     Those of them in `rights_everywhere` have no limit of scope. Where the others hold, each server
-    tells (`may`).
+    tells (`may`). Servers may be added to, and moved into, these environments or groups
+    (`servers_within`); null: any.
     """
 
     rights: list[Right]
     rights_everywhere: list[Right]
+    servers_within: Reach | None = None
 
 
 class Refresh(Input, frozen=True, kw_only=True):
@@ -148,7 +150,12 @@ async def me(deps: Deps, caller: Who) -> Me:
         raise UnauthenticatedError("the account is deleted")
     rights: list[Right] = [it for it in Right if it is not Right.PUBLIC and holds(caller, it)]
     whole = [right for right in rights if everywhere(caller, right)]
-    return Me(**msgspec.structs.asdict(account), rights=rights, rights_everywhere=whole)
+    return Me(
+        **msgspec.structs.asdict(account),
+        rights=rights,
+        rights_everywhere=whole,
+        servers_within=reach(caller, Right.SERVERS_WRITE),
+    )
 
 
 ROUTES = [

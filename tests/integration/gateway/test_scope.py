@@ -128,7 +128,9 @@ async def test_an_administrator_of_staging_puts_no_server_into_production(
         if_match=f'"{server["version"]}"',
     )
     users = await gateway.call("GET", "/audit/logs")
+    me = (await gateway.call("GET", "/auth/me")).json()
 
+    assert me["servers_within"] == {"environments": ["staging"], "group_ids": []}
     assert (made.status_code, moved.status_code, users.status_code) == (403, 403, 403)
 
 

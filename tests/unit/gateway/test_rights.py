@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.callers import Caller
-from services.gateway.grants import Place, covers, everywhere, holds
+from services.gateway.grants import Place, Reach, covers, everywhere, holds, reach
 from services.gateway.places import TOPICS
 from services.gateway.rights import OF_SERVERS, RIGHTS, SHARED, Right, reading
 from shared.messages.facts import AnyFact
@@ -97,3 +97,29 @@ def test_a_limited_scope_gives_nothing_of_the_whole_installation(
         assert not holds(caller(grant), right)
     if scoped and right is not Right.SELF:
         assert not everywhere(caller(grant), right)
+
+
+def test_where_a_right_holds_is_told_by_environment_and_group() -> None:
+    staging = Grant(role=Role.ADMIN, environments=["staging"], group_ids=["a"])
+    reading_b = Grant(role=Role.VIEWER, environments=["production"], group_ids=["b"])
+    scoped = caller(staging, reading_b)
+
+    assert reach(scoped, Right.SERVERS_WRITE) == Reach(environments=["staging"], group_ids=["a"])
+    assert reach(caller(Grant(role=Role.ADMIN)), Right.SERVERS_WRITE) is None
+    nowhere = Reach(environments=[], group_ids=[])
+    assert reach(caller(reading_b), Right.SERVERS_WRITE) == nowhere
+
+
+@given(st.lists(grants, min_size=1), st.lists(grants, min_size=1), rights, places)
+def test_what_stands_in_the_reach_of_a_right_is_covered_by_it(
+    held: list[Grant], limit: list[Grant], right: Right, place: Place
+) -> None:
+    one = caller(*held, within=(tuple(limit),))
+    told = reach(one, right)
+
+    if (
+        told is None
+        or place.environment in told.environments
+        or {*place.group_ids} & {*told.group_ids}
+    ):
+        assert covers(one, right, place)
