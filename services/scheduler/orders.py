@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from services.scheduler.chains import Archived, Part, parent_of, restorable
-from services.scheduler.damage import EnvelopeDamagedError, is_damage, say_damaged
+from services.scheduler.damage import EnvelopeDamagedError, Suspect, is_damage, say_damaged
 from services.scheduler.errors import (
     NotExecutableError,
     NotReadyError,
@@ -266,14 +267,21 @@ class Orders:
 
     async def _key_of(self, part: Part, config: PluginConfig) -> bytes:
         """The key of an archive. Where its envelope is damaged that is said, and
-        EnvelopeDamagedError raised: the next try finds another archive, or none."""
+        EnvelopeDamagedError raised: the next try finds another archive, or none. Where the store
+        is not mounted, NotMountedError."""
         try:
             return await self._opened(config, part.prefix)
         except ArchiveError as error:
             if not is_damage(error):
                 raise
-            copy = archive_id(part.backup_id, part.store_id) if part.copied else None
-            await say_damaged(self._bus, part.backup_id, copy, part.store_id, error)
+            suspect = Suspect(
+                backup_id=part.backup_id,
+                archive_id=archive_id(part.backup_id, part.store_id) if part.copied else None,
+                store_id=part.store_id,
+                prefix=part.prefix,
+            )
+            async with _answering():
+                await say_damaged(self._bus, await self._permitted(config), suspect, error)
             raise EnvelopeDamagedError(error.cause) from error
 
     async def archive_keys(self, backup_id: UUID) -> list[tuple[Part, bytes]]:
@@ -292,12 +300,8 @@ class Orders:
         return store
 
     async def _opened(self, config: PluginConfig, prefix: str) -> bytes:
-        try:
-            async with asyncio.timeout(STORE_ANSWERS_S):
-                store = await self._permitted(config)
-                return await open_envelope(store, prefix, *self._keys)
-        except TimeoutError:
-            raise StoreUnreachableError("the store does not answer") from None
+        async with _answering():
+            return await open_envelope(await self._permitted(config), prefix, *self._keys)
 
     async def _about_server(
         self,
@@ -324,6 +328,16 @@ class Orders:
         if (platform := await self._state.platform()) is None:
             raise NotReadyError("the platform has not finished its first start")
         return platform
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """A store that is too slow is one that cannot be reached."""
+    try:
+        async with asyncio.timeout(STORE_ANSWERS_S):
+            yield
+    except TimeoutError:
+        raise StoreUnreachableError("the store does not answer") from None
 
 
 def _named(part: Part) -> ChainPart:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from services.scheduler.damage import is_damage, say_damaged
+from services.scheduler.damage import Suspect, is_damage, say_damaged
 from services.scheduler.sealed import Sealed, SealedArchives
 from shared.archive.envelopes import Sealed as Envelope
 from shared.archive.envelopes import rotate_envelope
@@ -169,9 +169,6 @@ class Rewrapping:
             _log.warning("not_rewrapped", store_id=one.store_id, code="store.unreachable")
             return STORE_FAILED
         except PlatformError as error:
-            if isinstance(error, ArchiveError) and is_damage(error):
-                # The older key is still waited for: the archive may be mended, or deleted.
-                await say_damaged(self._bus, one.backup_id, one.archive_id, one.store_id, error)
             _log.warning("not_rewrapped", backup_id=one.backup_id, code=error.code)
             return STORE_FAILED if error.retryable else FAILED
 
@@ -179,7 +176,13 @@ class Rewrapping:
         async with asyncio.timeout(ANSWERS_WITHIN_S):
             store = await self._stores.open(one.store_id)
             keys = (*self._keys, *self._adopted)
-            sealed = await rotate_envelope(store, one.prefix, keys, recipients)
+            try:
+                sealed = await rotate_envelope(store, one.prefix, keys, recipients)
+            except ArchiveError as error:
+                if is_damage(error):
+                    # The older key is still waited for: the archive may be mended, or deleted.
+                    await say_damaged(self._bus, store, _suspect(one), error)
+                raise
         await self._point("rewrap-written")
         seq = await self._say(_rewrapped(one, sealed))
         await self._point("rewrap-said")
@@ -192,6 +195,15 @@ class Rewrapping:
             return (await self._bus.append(fact, expect=Expect(last[-1].seq if last else 0))).seq
         except WrongSequenceError:
             return (await self._bus.last_of(fact.subject))[-1].seq
+
+
+def _suspect(one: Sealed) -> Suspect:
+    return Suspect(
+        backup_id=one.backup_id,
+        archive_id=one.archive_id,
+        store_id=one.store_id,
+        prefix=one.prefix,
+    )
 
 
 def _rewrapped(one: Sealed, envelope: Envelope) -> Fact:

@@ -28,7 +28,7 @@ from shared.messages.facts import (
 )
 from shared.messages.facts.archives import ArchiveFact, archive_id
 from shared.messages.values import Problem
-from shared.retention.deletion import Facts, copy_is_begun, copy_left
+from shared.retention.deletion import copy_is_begun, copy_is_due
 from shared.stores.base import Store, StoreError
 
 GIVE_UP_AFTER = timedelta(hours=24)
@@ -163,16 +163,29 @@ class Copier:
         """Say that objects of the copy may be gone from now on; False when it is not to go."""
         if copy.wish:
             return await self._ledger.begin_deletion(copy.backup_id, history)
-        facts = await self._facts(copy.archive_id)
+        told = await self._bus.last_of(f"evt.archive.*.core.{copy.archive_id}")
+        facts = [(one.seq, one.message) for one in told]
         if copy_is_begun(facts):
             return True  # half of it may be gone, which a hold does not bring back
-        if not copy_left(facts) or history.is_held(now()):
+        # Asked last: a hold is said of the backup, so nothing refuses what is said of the copy.
+        held = (await self._ledger.history(copy.backup_id)).is_held(now())
+        if held or not copy_is_due(facts, now()):
             return False
-        return await self._say(ArchiveDeletionBegun, copy.archive_id, copy.backup_id)
+        last = max(told, key=_place)
+        return await self._say(ArchiveDeletionBegun, copy.archive_id, copy.backup_id, last=last)
 
-    async def _say(self, kind: type[Kind], about: UUID, backup_id: UUID, **values: Any) -> bool:
-        """Say what became of the copy, unless something else was said of it meanwhile."""
-        subject, last = f"evt.archive.*.core.{about}", await self._said(about)
+    async def _say(
+        self,
+        kind: type[Kind],
+        about: UUID,
+        backup_id: UUID,
+        *,
+        last: Delivery | None = None,
+        **values: Any,
+    ) -> bool:
+        """Say what became of the copy, unless something else was said of it meanwhile: since
+        `last`, if that is given."""
+        subject, last = f"evt.archive.*.core.{about}", last or await self._said(about)
         fact = kind(
             id=consequence(last.message.id, kind.__name__),
             actor=ACTOR,
@@ -187,10 +200,6 @@ class Copier:
             await self._catalogue.at_least(appended.seq)
             return True
         return False
-
-    async def _facts(self, about: UUID) -> Facts:
-        last = await self._bus.last_of(f"evt.archive.*.core.{about}")
-        return [(one.seq, one.message) for one in last]
 
     async def _said(self, about: UUID) -> Delivery:
         """What was said last of the copy."""

@@ -11,12 +11,11 @@ import msgspec
 
 from services.storage.garbage import Attempt, is_garbage
 from shared.stores.base import Store
+from shared.stores.marker import MARKERS
 
 Folder: TypeAlias = tuple[UUID, int]
 
 _ENVELOPE = re.compile(r"/envelope\.([1-9][0-9]{0,8})$", re.ASCII)
-MARKERS = "holdfast-store"
-"""The folder of the objects by which a store is known again."""
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,15 +17,15 @@ from services.storage.ledger import ACTOR, Ledger
 from services.storage.opening import Desk
 from services.storage.verification import read_again
 from shared.archive.errors import ArchiveError
-from shared.bus import Bus, Delivery, Expect, WrongSequenceError
+from shared.bus import Bus, Expect, WrongSequenceError
 from shared.errors import PlatformError
-from shared.messages.base import consequence, now
+from shared.messages.base import Message, consequence, now
 from shared.messages.facts import (
     ArchiveCorrupted,
-    ArchiveReplicated,
     ArchiveVerified,
     BackupCompleted,
     BackupCorrupted,
+    BackupDeleteRequested,
     BackupImported,
     BackupVerified,
 )
@@ -33,6 +33,7 @@ from shared.messages.facts.archives import ArchiveFact
 from shared.messages.facts.backups import BackupFact
 from shared.messages.values import Problem
 from shared.pace import Pace
+from shared.retention.deletion import copy_is_begun, copy_left
 from shared.stores.base import Store
 
 BUCKET = "scrubs"
@@ -162,25 +163,27 @@ class Scrubber:
             await self._ledger.say(fact, Expect(history.seq_of(kind)))
 
     async def _say_of_copy(self, one: Kept, found: Found) -> None:
+        assert one.archive_id is not None
         subject = f"evt.archive.*.core.{one.archive_id}"
-        last = max(await self._bus.last_of(subject), key=_place)
-        standing = (ArchiveReplicated, ArchiveVerified, ArchiveCorrupted)
-        if not isinstance(last.message, standing):
+        told = [(said.seq, said.message) for said in await self._bus.last_of(subject)]
+        if not told or copy_left(told) or copy_is_begun(told):
             return  # it expired or was deleted while it was read
-        if (await self._ledger.history(one.backup_id)).wish is not None:
+        # Somebody's wish is for all of them; that the first archive expired, nothing to a copy.
+        if isinstance((await self._ledger.history(one.backup_id)).wish, BackupDeleteRequested):
             return
+        last_seq, last = max(told, key=_place)
         kind: type[ArchiveFact] = ArchiveCorrupted if found.problem else ArchiveVerified
         fact = kind(
-            id=consequence(last.message.id, "scrubbed"),
-            caused_by=last.message.id,
+            id=consequence(last.id, "scrubbed"),
+            caused_by=last.id,
             actor=ACTOR,
-            archive_id=last.message.archive_id,
+            archive_id=one.archive_id,
             backup_id=one.backup_id,
             store_id=self._desk.store_id,
             **found.told(),
         )
         with suppress(WrongSequenceError):
-            appended = await self._bus.append(fact, expect=Expect(last.seq, subject))
+            appended = await self._bus.append(fact, expect=Expect(last_seq, subject))
             await self._catalogue.at_least(appended.seq)
 
     async def _cycle(self) -> Cycle:
@@ -193,5 +196,5 @@ class Scrubber:
         await self._cycles.put(self._desk.store_id, msgspec.json.encode(cycle))
 
 
-def _place(delivery: Delivery) -> int:
-    return delivery.seq
+def _place(told: tuple[int, Message]) -> int:
+    return told[0]

@@ -52,6 +52,15 @@ def copy_left(facts: Facts) -> int:
     return left if left > back else 0
 
 
+def copy_is_due(facts: Facts, at: datetime) -> bool:
+    """Whether the copy expired, and the time is over in which that can be taken back."""
+    left = copy_left(facts)
+    said = (fact for seq, fact in facts if seq == left)
+    return any(
+        isinstance(one, ArchiveExpired) and _has_passed(one.delete_after, at) for one in said
+    )
+
+
 def copy_is_begun(facts: Facts) -> bool:
     """Whether objects of the copy may be gone already."""
     begun = max(_place(facts, ArchiveDeletionBegun), _place(facts, ArchiveDeleted))
@@ -60,7 +69,11 @@ def copy_is_begun(facts: Facts) -> bool:
 
 def is_over(wish: Wish, at: datetime) -> bool:
     """Whether the time is over in which it can be taken back."""
-    return wish.delete_after is None or wish.delete_after <= at
+    return _has_passed(wish.delete_after, at)
+
+
+def _has_passed(moment: datetime | None, at: datetime) -> bool:
+    return moment is None or moment <= at
 
 
 def _place(facts: Iterable[tuple[int, Message]], kind: type[Message]) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import asyncpg
 
-from services.storage.scan import MARKERS
 from shared.bus import Delivery
 from shared.messages.facts import (
     BackupAttempted,
@@ -26,6 +25,7 @@ from shared.messages.facts import (
 )
 from shared.messages.wire import AnyMessage
 from shared.stores.base import ObjectNotFoundError, Store
+from shared.stores.marker import MARKERS
 from tests.support.platform import Installed
 from tests.support.waiting import eventually
 

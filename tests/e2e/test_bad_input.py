@@ -18,8 +18,8 @@ import pytest_asyncio
 
 from services.launcher.ports import free_port
 from services.launcher.postgres import StopMode, bin_directory
-from services.storage.scan import MARKERS
 from shared.bus.base import AUDIT_CKPT, COMMANDS, EVENTS, LOGS
+from shared.stores.marker import MARKERS
 from tests.integration.executor.shop import SHOP
 from tests.support.platform import (
     Installed,

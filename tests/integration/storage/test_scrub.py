@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,14 @@ from shared.errors import UnavailableError
 from shared.messages.base import now
 from shared.messages.facts import (
     ArchiveCorrupted,
+    ArchiveExpired,
+    ArchiveReplicated,
+    ArchiveRewrapped,
+    ArchiveUndeleted,
     ArchiveVerified,
     BackupCorrupted,
+    BackupDeleted,
+    BackupExpired,
     BackupVerified,
 )
 from shared.messages.values import Problem
@@ -171,6 +178,36 @@ async def test_a_missing_object_of_a_copy_is_found_and_the_backup_itself_stays_g
         await platform.heard(ArchiveCorrupted)
 
     assert await platform.all_of(BackupCorrupted) == []
+
+
+@pytest.mark.parametrize("since", ["sealed anew", "kept again", "outlives the first archive"])
+async def test_a_copy_is_watched_whatever_was_said_of_it_or_of_the_backup_since(
+    platform: World, stores: tuple[Local, Local], since: str
+) -> None:
+    near, far = stores
+    async with storing(platform, scrub_cycle_s=SOON_S):
+        backup, _ = await completed(platform, near, further=["far"])
+        (copied,) = await platform.heard(ArchiveReplicated)
+        await platform.heard(ArchiveVerified)
+        about: dict[str, Any] = {
+            "archive_id": copied.archive_id,
+            "backup_id": backup.id,
+            "store_id": "far",
+        }
+        if since == "sealed anew":
+            envelope = {"prefix": copied.prefix, "envelope": 1, "recipients": copied.recipients}
+            await platform.bus.append(ArchiveRewrapped(**about, **envelope))
+        elif since == "kept again":
+            later = now() + timedelta(hours=1)
+            await platform.bus.append(ArchiveExpired(**about, reason="cut", delete_after=later))
+            await platform.bus.append(ArchiveUndeleted(**about, reason="kept again"))
+        else:
+            await platform.bus.append(BackupExpired(backup_id=backup.id, reason="a policy"))
+            await platform.heard(BackupDeleted)
+        data_of(far, backup).unlink()
+        (missing,) = await platform.heard(ArchiveCorrupted)
+
+    assert (missing.backup_id, missing.store_id) == (backup.id, "far")
 
 
 async def test_objects_of_another_backup_and_an_older_archive_played_again_are_found(

@@ -16,7 +16,12 @@ from shared.archive.keys import RecipientKey
 from shared.archive.reader import open_envelope
 from shared.bus.base import EVENTS
 from shared.bus.memory import MemoryBus
-from shared.messages.facts import ArchiveRewrapped, BackupRewrapped, KeyRewrapped
+from shared.messages.facts import (
+    ArchiveRewrapped,
+    BackupCorrupted,
+    BackupRewrapped,
+    KeyRewrapped,
+)
 from shared.messages.facts.archives import archive_id
 from shared.messages.settings import PlatformSetting
 from shared.stores import Store
@@ -186,6 +191,16 @@ async def test_a_damaged_envelope_keeps_the_older_key(town: Town) -> None:
 
     assert await town.rewrapping().look() == AGAIN_S
     assert town.said(BackupRewrapped) + town.said(KeyRewrapped) == []
+
+
+async def test_no_archive_of_a_store_that_is_not_mounted_is_damaged(town: Town) -> None:
+    await town.archived()
+    root = Path(town.stores["cellar"].root)
+    root.rename(root.with_name("elsewhere"))
+    root.mkdir()  # the empty place of the mount
+
+    assert await town.rewrapping().look() == AGAIN_S
+    assert town.said(BackupCorrupted) + town.said(KeyRewrapped) == []
 
 
 async def test_what_no_key_of_ours_opens_needs_none_of_them(town: Town) -> None:

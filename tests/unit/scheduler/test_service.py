@@ -15,7 +15,7 @@ import pytest
 from services.launcher.ports import free_port
 from services.scheduler.abandonment import ALONE_S, WORKER_GONE
 from services.scheduler.chains import Archived
-from services.scheduler.patience import GIVE_UP_S
+from services.scheduler.patience import GIVE_UP_S, TRY_AGAIN_S
 from services.scheduler.service import CHECKPOINT_EVERY_S, LOOK_EVERY_S, SEND_AGAIN_S
 from shared.archive.envelope import seal_envelope
 from shared.archive.keys import fingerprint
@@ -30,8 +30,10 @@ from shared.messages.facts import (
     BackupAttempted,
     BackupCancelled,
     BackupCorrupted,
+    BackupExpired,
     BackupFailed,
     BackupGarbageDeleted,
+    BackupMoved,
     DispatchPaused,
     DispatchResumed,
     ExecutionFailed,
@@ -51,6 +53,7 @@ from tests.unit.scheduler.world import (
     World,
     attempt,
     complete,
+    mark,
     running,
     written,
 )
@@ -321,6 +324,7 @@ async def test_an_archive_whose_key_cannot_be_opened_is_said_to_be_damaged_and_n
     world: World, tmp_path: Path
 ) -> None:
     backup = await archived(world, tmp_path)
+    mark(tmp_path / "store", "main")
     (tmp_path / "store" / str(backup.prefix) / "envelope.1").unlink()
     await world.request_restore(backup.id)
 
@@ -330,10 +334,55 @@ async def test_an_archive_whose_key_cannot_be_opened_is_said_to_be_damaged_and_n
     world.clock.pass_s(60)
     await world.look()
 
-    assert (corrupted.backup_id, corrupted.deep) == (backup.id, True)
+    # Any reading by hashes alone misses an envelope, so any may find it there again, too.
+    assert (corrupted.backup_id, corrupted.deep) == (backup.id, False)
     assert corrupted.problem.code == "archive.truncated"
     (failed,) = world.said(RestoreFailed)
     assert failed.problem.code == "backup.not_restorable"
+
+
+async def test_a_store_that_is_not_mounted_holds_no_damaged_archive(
+    world: World, tmp_path: Path
+) -> None:
+    backup = await archived(world, tmp_path)
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    (tmp_path / "store").mkdir()  # the empty place of the mount
+    await world.request_restore(backup.id)
+
+    await world.look()
+    assert world.said(BackupCorrupted) + world.said(RestoreFailed) == []
+
+    (tmp_path / "store").rmdir()
+    (tmp_path / "elsewhere").rename(tmp_path / "store")
+    world.clock.pass_s(TRY_AGAIN_S)
+    await world.look()
+    assert len(world.orders(RunRestore)) == 1
+
+
+@pytest.mark.parametrize("how", ["expired", "moved"])
+async def test_what_left_its_store_at_this_moment_is_not_damaged(
+    world: World, tmp_path: Path, how: str
+) -> None:
+    backup = await archived(world, tmp_path)
+    mark(tmp_path / "store", "main")
+    (tmp_path / "store" / str(backup.prefix) / "envelope.1").unlink()
+    if how == "expired":
+        await world.say(BackupExpired(backup_id=backup.id, reason="a policy"))
+    else:
+        await world.say(
+            BackupMoved(
+                backup_id=backup.id,
+                from_store_id="main",
+                to_store_id="cold",
+                prefix=str(backup.prefix),
+                stored_bytes=1,
+            )
+        )
+    await world.request_restore(backup.id)
+
+    await world.look()
+
+    assert world.said(BackupCorrupted) + world.said(RestoreFailed) == []
 
 
 async def test_a_bug_fails_its_own_run_and_no_other(

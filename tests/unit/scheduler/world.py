@@ -36,6 +36,7 @@ from shared.messages.facts import (
 )
 from shared.messages.settings import ServerSetting, StoreSetting
 from shared.messages.values import ArchiveFacts, DatabaseRef, Endpoint
+from shared.stores.marker import marker_key
 from tests.support.waiting import eventually
 from tests.unit.scheduler.log_state import LogState
 
@@ -173,6 +174,13 @@ def written(world: World) -> bytes:
     return b"".join(
         delivery.data for name in (EVENTS, COMMANDS) for delivery in world.deliveries(name)
     )
+
+
+def mark(root: Path, store_id: str) -> None:
+    """As storage does, so that the store is known again."""
+    marker = root / marker_key(store_id)
+    marker.parent.mkdir()
+    marker.touch()
 
 
 async def attempt(world: World, backup_id: UUID, run_id: UUID) -> int:

@@ -11,7 +11,6 @@ from services.storage.catalogue import Level, Verification
 from services.storage.copies import Copy, Standing
 from services.storage.garbage import Attempt
 from services.storage.kept import Kept, Place
-from services.storage.scan import MARKERS
 from services.storage.tiers import Moving
 from shared.archive.keys import SigningKey, WorkerIdentity, certify
 from shared.archive.manifest import About, Body, ObjectRecord, sign_manifest
@@ -48,6 +47,7 @@ from shared.messages.values import (
 )
 from shared.stores import Store
 from shared.stores.local import Local
+from shared.stores.marker import MARKERS
 
 RUN = UUID(int=1)
 PLATFORM = SigningKey.generate()

@@ -15,7 +15,6 @@ import pytest
 from services.storage.ledger import Ledger
 from services.storage.opening import Desk
 from services.storage.prover import Prover
-from services.storage.scan import MARKERS
 from services.storage.service import Storage
 from services.storage.settings import Settings
 from shared import trace
@@ -31,6 +30,7 @@ from shared.messages.facts.backups import BackupFact
 from shared.plugins import announced
 from shared.stores.base import ObjectInfo, StoreUnreachableError
 from shared.stores.local import Local
+from shared.stores.marker import MARKERS
 from tests.support.waiting import eventually
 from tests.unit.storage.builders import (
     Folded,
