@@ -816,6 +816,82 @@ async def test_a_webhook_is_added_and_its_delivery_is_seen(house: House) -> None
     assert inbox.requests[0].headers["webhook-signature"]
 
 
+async def test_a_group_is_made_a_server_put_into_it_and_what_goes_by_it_chosen(
+    house: House,
+) -> None:
+    async with house.page("/servers?tab=groups") as page:
+        main = page.get_by_role("main")
+        await page.get_by_role("button", name="New group").first.click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Name").fill("billing")
+        await dialog.get_by_label("Quota, GB").fill("5")
+        await dialog.get_by_role("button", name="Save").click()
+        row = main.get_by_role("row").filter(has_text="billing")
+        await expect(row).to_contain_text("5")
+
+        await page.goto("/servers")
+        await main.get_by_role("link", name="db-main").click()
+        await page.get_by_role("link", name="Change").click()
+        await page.get_by_label("billing").check()
+        await page.get_by_role("button", name="Save").click()
+        await page.wait_for_url("**/servers/*-*")
+        await expect(main).to_contain_text("billing")
+
+        await page.goto("/servers?tab=groups")
+        await row.get_by_role("link", name="billing").click()
+        await expect(main.get_by_role("row").filter(has_text="db-main")).to_have_count(1)
+        await expect(page.get_by_label("Group")).to_have_value(page.url.rpartition("=")[2])
+
+        await page.goto("/schedules/new")
+        await page.get_by_label("Name").fill("by group")
+        await page.get_by_label("billing").check()
+        await page.get_by_role("button", name="Save").click()
+        await page.wait_for_url("**/schedules/*-*")
+        await expect(main).to_contain_text("billing")
+
+        await page.goto("/servers?tab=groups")
+        await row.get_by_role("button", name="Delete billing").click()
+        asked = page.get_by_role("dialog")
+        await asked.get_by_role("textbox").fill("billing")
+        await asked.get_by_role("button", name="Delete group").click()
+        await expect(asked).to_contain_text("a server belongs to this group")
+
+
+async def test_a_template_is_tried_while_it_is_written_and_a_rule_takes_its_words(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        hook = {"kind": "slack", "url": "https://hooks.example.com/backups"}
+        await api.post("/notifications/channels", {"name": "Pager", "channel": hook})
+    async with house.page("/notifications?tab=templates") as page:
+        await page.get_by_role("button", name="New template").first.click()
+        dialog = page.get_by_role("dialog")
+        example = dialog.get_by_label("Example", exact=True).first
+        await expect(example).to_contain_text("Likely fix: check host, port and firewall")
+        await dialog.get_by_label("Name").fill("Short words")
+        await dialog.get_by_label("For", exact=True).select_option("slack")
+        words = dialog.get_by_label("Words")
+        await words.fill("{{ text ")
+        await expect(dialog.get_by_text("unexpected end of template")).to_be_visible()
+        await words.fill("Look at {{ database }} of {{ server }}!")
+        await expect(example).to_contain_text("Look at orders of shop!")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("row").filter(has_text="Short words")).to_have_count(1)
+
+        await page.get_by_text("Rules", exact=True).click()
+        await page.get_by_role("button", name="New rule").click()
+        await dialog.get_by_label("Name").fill("Failures")
+        await dialog.get_by_label("Tell").select_option("Pager")
+        await dialog.get_by_label("In the words of").select_option("Short words")
+        await dialog.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("row").filter(has_text="Failures")).to_have_count(1)
+        async with house.api() as api:
+            rules = (await api.get("/notifications/rules"))["items"]
+            templates = (await api.get("/notifications/templates"))["items"]
+
+    assert [one["template_id"] for one in rules] == [templates[0]["id"]]
+
+
 async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -> None:
     async with house.page("/audit") as page:
         await expect(page.get_by_test_id("verified-to")).to_contain_text("Signed to #")
@@ -936,6 +1012,7 @@ async def name_everything(api: Api, folder: Path, name: str, at: int) -> None:
     store = await make("/stores", store={"kind": "local", "root": f"{folder}/h{at}"})
     policy = await make("/policies", keep_last=3)
     await make("/server-groups", description=LONG)
+    await make("/notifications/templates", channel_kind="slack", body=LONG)
     blank = {"name": "what", "description": LONG, "default": name}
     template = {"kind": "shell", "template": "true {{ what }}", "variables": [blank]}
     await make("/commands", description=LONG, roles=["admin"], **template)
@@ -981,6 +1058,7 @@ async def test_hostile_names_are_shown_as_they_are_and_break_no_page(house: Hous
     named = (
         *("/servers", "/stores", "/policies", "/policies?tab=objectives", "/commands"),
         *("/schedules", "/schedules?tab=windows", "/notifications", "/notifications?tab=rules"),
+        *("/servers?tab=groups", "/notifications?tab=templates"),
         *("/users", "/developers"),
     )
     of_it = (

@@ -10,11 +10,11 @@ interface Named {
 }
 
 /** The names behind ids, of what there is not much of; for who may see them. */
-function useNames(noun: string, load: () => Promise<{ items: Named[] }>, right: Right) {
+function useNames<T extends Named>(noun: string, load: () => Promise<{ items: T[] }>, right: Right) {
   const { may } = useAccount()
   const { data, isSuccess } = useQuery({ queryKey: [noun, 'names'], queryFn: load, enabled: () => may(right) })
   const known = computed(() => isSuccess.value || !may(right))
-  const list = computed<Named[]>(() => data.value?.items ?? [])
+  const list = computed<T[]>(() => data.value?.items ?? [])
   const names = computed(() => new Map(list.value.map((one) => [one.id, one.name])))
   const nameOf = (id: string | null | undefined, otherwise?: string) => (id ? (names.value.get(id) ?? otherwise ?? id.slice(0, 8)) : '–')
   return { list, nameOf, known }
@@ -43,6 +43,8 @@ export const usePolicyNames = () =>
   useNames('policies', () => ask(api.GET('/api/v1/policies', { params: { query } })), 'policies.read')
 export const useChannelNames = () =>
   useNames('channels', () => ask(api.GET('/api/v1/notifications/channels', { params: { query } })), 'notifications.read')
+export const useTemplateNames = () =>
+  useNames('templates', () => ask(api.GET('/api/v1/notifications/templates', { params: { query } })), 'notifications.read')
 /** Databases of one name are told apart by their servers. */
 export const useDatabaseNames = () =>
   useNames('databases', async () => {

@@ -5,6 +5,7 @@ import { usePages } from './pages'
 
 export type Channel = Schemas['Channel']
 export type Rule = Schemas['Rule']
+export type Template = Schemas['Template']
 export type Delivery = Schemas['Delivery']
 
 const query = (cursor: string | undefined) => ({ params: { query: { limit: 50, cursor } } })
@@ -60,6 +61,25 @@ export const useDeleteRule = () =>
   useMutation({
     mutationFn: (one: Rule) => ask(api.DELETE('/api/v1/notifications/rules/{thing_id}', thing(one))),
   })
+
+export const useTemplates = () =>
+  usePages<Template>(['templates', 'list'], (cursor) => ask(api.GET('/api/v1/notifications/templates', query(cursor))))
+
+export const useSaveTemplate = () =>
+  useMutation({
+    mutationFn: ({ body, key, before }: { body: Schemas['NewTemplate']; key: string; before?: Template }) =>
+      before
+        ? ask(api.PUT('/api/v1/notifications/templates/{thing_id}', { body, ...thing(before) }))
+        : ask(api.POST('/api/v1/notifications/templates', { body, ...once(key) })),
+  })
+
+export const useDeleteTemplate = () =>
+  useMutation({
+    mutationFn: (one: Template) => ask(api.DELETE('/api/v1/notifications/templates/{thing_id}', thing(one))),
+  })
+
+/** What a template makes of an example. */
+export const previewOf = (body: Schemas['TemplatePreview']) => ask(api.POST('/api/v1/notifications/templates/preview', { body }))
 
 export const useRedeliver = () =>
   useMutation({

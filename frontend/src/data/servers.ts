@@ -32,14 +32,15 @@ export const useDatabase = (id: MaybeRefOrGetter<string>) =>
 interface WantedServers {
   name?: string
   health?: string
+  group?: string
 }
 
 export const useServers = (wanted: MaybeRefOrGetter<WantedServers> = {}) =>
   usePages<Server>(
     () => ['servers', 'list', toValue(wanted)],
     (cursor) => {
-      const { name, health } = toValue(wanted)
-      const query = { name: name || undefined, health: (health || undefined) as never, limit: 50, cursor }
+      const { name, health, group } = toValue(wanted)
+      const query = { name: name || undefined, health: (health || undefined) as never, group_id: group || undefined, limit: 50, cursor }
       return ask(api.GET('/api/v1/servers', { params: { query } }))
     },
   )

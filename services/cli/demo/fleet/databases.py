@@ -40,7 +40,6 @@ FLEET = (
     Kept("pg-staging", "orders", 1_900, fails=0.06),
     Kept("pg-staging", "playground", 240, never=True),
 )
-ENVIRONMENTS = {"pg-staging": "staging"}
 TABLES = ("accounts", "addresses", "audit", "invoices", "items", "orders", "payments", "sessions")
 CAUSES = (
     Problem(

@@ -8,6 +8,13 @@ from services.cli.demo.api import Api
 from services.cli.demo.fleet.databases import FLEET, MB, Fleet
 
 ENVIRONMENTS = {"pg-staging": "staging"}
+GROUPS = {
+    "Shop": ("What customers order with.", 4_000, ("pg-prod-1", "pg-prod-2", "pg-staging")),
+    "Reporting": ("May be a day old.", None, ("pg-analytics", "pg-legacy")),
+}
+WORDS = """*{{ text }}*{% if problem %}
+> {{ problem.cause }}
+> Likely fix: {{ problem.fix }}{% endif %}"""
 
 
 async def make_places(api: Api) -> Fleet:
@@ -31,6 +38,11 @@ async def make_places(api: Api) -> Fleet:
             "region": "",
         }
         stores[name] = (await api.post("/stores", body))["id"]
+    groups = {}
+    for name, (about, quota_gb, _) in GROUPS.items():
+        quota = quota_gb and quota_gb * 1000 * MB
+        body = {"name": name, "description": about, "quota_bytes": quota}
+        groups[name] = (await api.post("/server-groups", body))["id"]
     servers = {}
     for name in dict.fromkeys(one.server for one in FLEET):
         engine: dict[str, Any] = {
@@ -42,6 +54,7 @@ async def make_places(api: Api) -> Fleet:
         body = {
             "name": name,
             "environment": ENVIRONMENTS.get(name, "production"),
+            "group_ids": [groups[one] for one, (*_, held) in GROUPS.items() if name in held],
             "runner": {"kind": "local"},
             "endpoints": [{"name": "main", "engine": engine}],
         }
@@ -85,6 +98,8 @@ async def make_rules(api: Api, fleet: Fleet) -> None:
     await api.post("/blackouts", office | {"time_zone": "Europe/Berlin"})
     daily = {"name": "A day at most", "rpo_s": 30 * 3600, "rto_s": 4 * 3600}
     await api.post("/objectives", daily)
+    words = {"name": "Quoted cause", "channel_kind": "slack", "body": WORDS}
+    await api.post("/notifications/templates", words)
     for name, channel, facts, severity in (
         ("Wake somebody", "On-call", ["backup.failed", "objective.missed"], "error"),
         ("Tell the team", "#databases", ["backup.*", "restore.*", "store.filling"], "warning"),
