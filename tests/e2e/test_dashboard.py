@@ -1036,6 +1036,32 @@ async def test_the_audit_page_hides_internal_steps_names_things_and_narrows_by_t
         await expect(main.get_by_role("row").nth(1)).to_be_visible()
 
 
+async def test_the_audit_page_names_the_api_key_that_acted_and_what_is_deleted(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        key = {"name": "nightly robot", "rights": ["policies.read", "policies.write"]}
+        headers = {"Authorization": f"Bearer {(await api.post('/api-keys', key))['token']}"}
+    async with aiohttp.ClientSession(house.url, headers=headers) as session:
+        robot = Api(session)
+        policy = await robot.post("/policies", {"name": "for a while", "keep_last": 1})
+        where, version = f"/api/v1/policies/{policy['id']}", f'"{policy["version"]}"'
+        async with session.delete(where, headers={"If-Match": version}) as answer:
+            assert answer.status == 204
+
+    async with house.page("/audit?action=policy.set") as page:
+        rows = (await drawn(page)).get_by_role("row").filter(has_text="Policy for a while")
+        await expect(rows).to_have_count(2, timeout=WITHIN_MS)
+        for at in range(2):
+            await expect(rows.nth(at)).to_contain_text("nightly robot (API key)")
+        actors = page.get_by_label("Actor").locator("option")
+        await expect(actors.filter(has_text="nightly robot (API key) (2)")).to_have_count(1)
+        await rows.first.get_by_role("button", name="Show entry").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("nightly robot (API key)")
+        await expect(dialog).to_contain_text("Policy for a while")
+
+
 HOSTILE = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>",
     "\u202eevil\u202c \u0639\u0631\u0628\u064a {{ 7 * 7 }} ${7*7}",
