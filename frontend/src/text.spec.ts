@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ago, bytes, duration, startOf, words } from './text'
+import { ago, bytes, duration, short, startOf, words } from './text'
 
 describe('figures in words', () => {
   it.each([
@@ -38,4 +38,9 @@ describe('a day as a span of time', () => {
     expect(startOf('2026-02-28', 1)).toBe(new Date(2026, 2, 1).toISOString())
   })
   it('is none where no day is chosen', () => expect(startOf('')).toBe(''))
+})
+
+it('shortens ids, and nothing that is a name already', () => {
+  expect(short('0198c0de-7000-7000-8000-00000000c0de')).toBe('0198c0de')
+  expect(['scheduler', 'master', 'all', '12345678901'].map(short)).toEqual(['scheduler', 'master', 'all', '12345678901'])
 })

@@ -75,6 +75,9 @@ export const words = (name: string) => {
   return sentence(said)
 }
 
+/** The beginning of an id, which tells apart what has no name; other keys as they are. */
+export const short = (key: string) => (/^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/.test(key) ? key.slice(0, 8) : key)
+
 /** When a day (`2026-03-01`, of the reader's clock) begins, or one some days later; '' for none. */
 export function startOf(day: string, later = 0): string {
   const [year, month, date] = day.split('-').map(Number)

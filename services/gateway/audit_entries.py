@@ -28,13 +28,17 @@ READ_AT_ONCE = 500
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry; `n` is its place in the tree, `seq` the event it stands for. `object_name` is what
-    the object is called now; empty where it has no name, is gone, or is a person."""
+    """One entry; `n` is its place in the tree, `seq` the event it stands for.
+
+    `object_name` is what the object is called, or was called last; `actor_name` the API key that
+    acted. Both are empty where there is no name, and for people, whose names are sealed.
+    """
 
     n: int
     seq: int
     time: datetime
     actor: str
+    actor_name: str = ""
     action: str
     object: str
     object_name: str = ""

@@ -1,63 +1,38 @@
-"""What the things are called that audit entries are about: an id says nothing to a reader."""
+"""The names of what audit entries are about, and of the API keys that did it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import ColumnElement, cast, select
-from sqlalchemy import Text as SqlText
 
 from services.gateway.audit_entries import AuditEntry
+from services.gateway.audit_search import ActorCount
 from services.gateway.dependencies import Dependencies
-from shared.readmodel import tables
-
-_NAMED: dict[str, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
-    noun: (table.c.id, table.c[column])
-    for noun, table, column in (
-        ("api_key", tables.api_keys, "name"),
-        ("backup", tables.backups, "database_name"),
-        ("blackout", tables.blackouts, "name"),
-        ("channel", tables.notification_channels, "name"),
-        ("command", tables.commands, "name"),
-        ("database", tables.databases, "name"),
-        ("group", tables.server_groups, "name"),
-        ("objective", tables.objectives, "name"),
-        ("policy", tables.retention_policies, "name"),
-        ("rule", tables.notification_rules, "name"),
-        ("run", tables.runs, "kind"),
-        ("schedule", tables.schedules, "name"),
-        ("server", tables.servers, "name"),
-        ("store", tables.stores, "name"),
-        ("template", tables.notification_templates, "name"),
-    )
-}
-"""By noun: the column of the id, and the one of the name. People's names are sealed, so they are
-not here."""
+from services.gateway.thing_names import names_of
 
 
 async def with_names(deps: Dependencies, entries: list[AuditEntry]) -> list[AuditEntry]:
-    """The entries with the present names of what they are about; what is gone has none."""
-    wanted: defaultdict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        noun, _, thing = entry.object.partition("/")
-        if noun in _NAMED and _is_id(thing):
-            wanted[noun].add(thing)
-    names: dict[str, str] = {}
-    for noun, things in wanted.items():
-        key, name = _NAMED[noun]
-        query = select(cast(key, SqlText).label("key"), name.label("name"))
-        rows = await deps.read_model.rows(query.where(cast(key, SqlText).in_(sorted(things))))
-        names |= {f"{noun}/{row.key}": str(row.name) for row in rows}
+    """The entries with the names of what they are about, and of the keys that acted."""
+    actors = {_key(entry.actor) for entry in entries}
+    names = await names_of(deps, {entry.object for entry in entries} | actors)
     return [
-        msgspec.structs.replace(entry, object_name=names.get(entry.object, "")) for entry in entries
+        msgspec.structs.replace(
+            entry,
+            object_name=names.get(entry.object, ""),
+            actor_name=names.get(_key(entry.actor), ""),
+        )
+        for entry in entries
     ]
 
 
-def _is_id(thing: str) -> bool:
-    try:
-        return str(UUID(thing)) == thing
-    except ValueError:
-        return False
+async def with_key_names(deps: Dependencies, actors: Iterable[ActorCount]) -> list[ActorCount]:
+    """Counted actors, API keys among them with their names."""
+    counted = [*actors]
+    names = await names_of(deps, {_key(one.value) for one in counted})
+    return [msgspec.structs.replace(it, name=names.get(_key(it.value), "")) for it in counted]
+
+
+def _key(actor: str) -> str:
+    """What the actor is called as an API key; it may be a person, or a service."""
+    return f"api_key/{actor}"

@@ -141,6 +141,12 @@ class Count(msgspec.Struct, frozen=True):
     count: int
 
 
+class ActorCount(Count, frozen=True):
+    """The same of an actor; `name` is that of an API key, and empty for anybody else."""
+
+    name: str = ""
+
+
 class Facets(msgspec.Struct, frozen=True, kw_only=True):
     """The most frequent values of each kind, each kind as all other filters leave it: so what else
     could be chosen instead is seen. Of what matches, `counted` entries were looked at, the newest
@@ -148,7 +154,7 @@ class Facets(msgspec.Struct, frozen=True, kw_only=True):
 
     counted: int
     complete: bool
-    actors: list[Count]
+    actors: list[ActorCount]
     actions: list[Count]
     objects: list[Count]
     outcomes: list[Count]
@@ -173,7 +179,7 @@ async def facets(deps: Dependencies, search: Search) -> Facets:
     return Facets(
         counted=count,
         complete=count < COUNTED,
-        actors=actors,
+        actors=[ActorCount(one.value, one.count) for one in actors],
         actions=actions,
         objects=objects,
         outcomes=outcomes,

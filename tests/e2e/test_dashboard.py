@@ -5,12 +5,14 @@ One installation for all of it. It is set up through the pages, as somebody woul
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
 import aiohttp
@@ -33,6 +35,10 @@ from services.cli.demo.proofs import verified, with_one_line_edited
 from services.gateway.pages import pages
 from services.launcher.directory import DataDirectory
 from services.launcher.up import Platform
+from shared.bus import Bus, Delivery
+from shared.bus.base import EVENTS
+from shared.bus.jetstream import BusSettings, connect
+from shared.errors import InvalidInputError
 from shared.keys.reading import read_signing_key
 from tests.support.browser import browser
 from tests.support.platform import choose_port, held
@@ -52,6 +58,7 @@ LARGE = (
     "CREATE TABLE large (id int PRIMARY KEY, text text);"
     "INSERT INTO large SELECT g, repeat(md5(g::text), 1000) FROM generate_series(1, 2000) g;"
 )
+HOOK_SECRET = "whsec_" + "c2FtcGxlLXNhbXBsZS1zYW1wbGUtc2FtcGxl"
 WITHIN_MS = 30_000
 
 
@@ -103,6 +110,18 @@ class House:
             yield page
         finally:
             await page.close()
+
+    @asynccontextmanager
+    async def bus(self) -> AsyncIterator[Bus]:
+        """The bus as the notifier uses it, who may write dead letters of any name."""
+        installation = self.platform.installation
+        settings = BusSettings(
+            nats_url=installation.nats_url,
+            nats_user="notifier",
+            nats_password=installation.passwords.read("nats-notifier"),
+        )
+        async with connect(settings, source="test", gate=False) as bus:
+            yield bus
 
     @asynccontextmanager
     async def api(self) -> AsyncIterator[Api]:
@@ -585,6 +604,105 @@ async def test_a_list_goes_on_behind_its_first_page_and_filters_that_hide_all_ar
             await expect(main).not_to_contain_text(told)
 
 
+LISTS = {
+    "channels": ("/api/v1/notifications/channels", "/notifications", "article"),
+    "blackouts": ("/api/v1/blackouts", "/schedules?tab=windows", "tbody tr"),
+    "restores": ("/api/v1/restores", "/backups/{backup}", "li:has(a[href^='/runs/'])"),
+    "dead letters": ("/api/v1/dlq", "/system", "li:has-text('for refuser:')"),
+}
+"""Of each: where it is asked for, which page shows it, and what one of it looks like there."""
+
+
+async def one_each(route: Route) -> None:
+    """As if a page of the list held one thing."""
+    address = urlsplit(route.request.url)
+    query = dict(parse_qsl(address.query)) | {"limit": "1"}
+    await route.continue_(url=address._replace(query=urlencode(query)).geturl())
+
+
+async def two_of_each(house: House, api: Api) -> str:
+    """Two channels, blackouts and dead letters, and two restores of the backup whose id it is."""
+    for name in ("first", "second"):
+        hook = {"kind": "webhook", "url": f"https://{name}.example/x", "secret": HOOK_SECRET}
+        channel = {"name": f"page {name}", "channel": hook, "enabled": False}
+        await api.post("/notifications/channels", channel)
+        await api.post("/blackouts", {"name": f"page {name}", "cron": "0 9 * * *", "minutes": 60})
+    async with house.bus() as bus:
+        refusing = asyncio.create_task(
+            bus.work("refuser", EVENTS, ("cfg.blackout.>",), refuse_to_work)
+        )
+        await eventually(lambda: _letters(api, 2), what="two letters are dead")
+        refusing.cancel()
+        await asyncio.gather(refusing, return_exceptions=True)
+    backup = (await api.get("/backups?status=completed"))["items"][-1]
+    place = {"server_id": backup["server_id"], "endpoint": backup["endpoint"]}
+    for name in ("paged_first", "paged_second"):
+        wish = {"target": place | {"name": name}, "reason": "a drill"}
+        asked = await api.post(f"/backups/{backup['id']}/restore", wish)
+        await api.ended(asked["run_id"])
+    return str(backup["id"])
+
+
+async def refuse_to_work(_: Delivery) -> None:
+    raise InvalidInputError("nobody can do this")
+
+
+async def _letters(api: Api, number: int) -> bool:
+    return len((await api.get("/dlq?durable=refuser"))["items"]) >= number
+
+
+async def test_channels_blackouts_restores_and_dead_letters_go_on_behind_their_first_page(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        backup = await two_of_each(house, api)
+    async with house.page("/") as page:
+        main = page.get_by_role("main")
+        for what, (asked, path, one) in LISTS.items():
+            await page.route(re.compile(re.escape(asked) + r"(\?|$)"), one_each)
+            await page.goto(path.format(backup=backup))
+            await expect(main.locator(one), what).to_have_count(1)
+            await main.get_by_role("button", name="Show more").click()
+            await expect(main.locator(one), what).to_have_count(2)
+            await page.unroute_all()
+        await main.get_by_role("button", name="Try again").first.click()
+        await expect(page.get_by_text("Handed over once more")).to_be_visible()
+
+
+async def test_the_check_of_a_new_server_marks_what_went_well_what_failed_and_what_did_not_run(
+    house: House,
+) -> None:
+    known = house.customer.database("postgres")
+    async with house.page("/servers/new") as page:
+        steps = page.get_by_role("main").locator("ol li")
+        waiting = ["Saved, secrets sealed", "Reached, signed in, tools fit", "Databases found"]
+        await expect(steps).to_have_text([f"Not yet: {step}" for step in waiting])
+        await page.get_by_label("Name").fill("checked")
+        await page.get_by_label("Host").fill(known.host)
+        await page.get_by_label("Port").fill("1")
+        await page.get_by_label("User", exact=True).fill(known.user)
+        await page.get_by_label("Password").fill(known.password)
+        await page.get_by_label("TLS").select_option("off")
+        await page.get_by_role("button", name="Save and test").click()
+        saved = "Done: Saved, secrets sealed"
+        failed = [saved, "Failed: Reached, signed in, tools fit", "Not yet: Databases found"]
+        await expect(steps).to_have_text(failed, timeout=WITHIN_MS)
+        await expect(page.get_by_role("alert")).to_contain_text("Likely fix")
+
+        await page.get_by_label("Port").fill(str(known.port))
+        await page.get_by_label("Password").fill(known.password)
+        await page.get_by_role("button", name="Save and test again").click()
+        reached = re.compile(r"^Done: Reached, signed in, tools fit\s*main: 16")
+        await expect(steps).to_have_text(
+            [saved, reached, "Done: Databases found"], timeout=WITHIN_MS
+        )
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        await page.get_by_role("link", name="Show server").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("checked")
+        await page.get_by_role("button", name="Test", exact=True).click()
+        await expect(page.get_by_text("It works")).to_be_visible(timeout=WITHIN_MS)
+
+
 async def in_staging(house: House, api: Api, name: str = "db-staging") -> str:
     """The customer's server once more, in staging; what is found there is known."""
     server = await house.reached_by(
@@ -994,6 +1112,32 @@ async def test_the_audit_page_hides_internal_steps_names_things_and_narrows_by_t
         await expect(main.get_by_role("row").nth(1)).to_be_visible()
 
 
+async def test_the_audit_page_names_the_api_key_that_acted_and_what_is_deleted(
+    house: House,
+) -> None:
+    async with house.api() as api:
+        key = {"name": "nightly robot", "rights": ["policies.read", "policies.write"]}
+        headers = {"Authorization": f"Bearer {(await api.post('/api-keys', key))['token']}"}
+    async with aiohttp.ClientSession(house.url, headers=headers) as session:
+        robot = Api(session)
+        policy = await robot.post("/policies", {"name": "for a while", "keep_last": 1})
+        where, version = f"/api/v1/policies/{policy['id']}", f'"{policy["version"]}"'
+        async with session.delete(where, headers={"If-Match": version}) as answer:
+            assert answer.status == 204
+
+    async with house.page("/audit?action=policy.set") as page:
+        rows = (await drawn(page)).get_by_role("row").filter(has_text="Policy for a while")
+        await expect(rows).to_have_count(2, timeout=WITHIN_MS)
+        for at in range(2):
+            await expect(rows.nth(at)).to_contain_text("nightly robot (API key)")
+        actors = page.get_by_label("Actor").locator("option")
+        await expect(actors.filter(has_text="nightly robot (API key) (2)")).to_have_count(1)
+        await rows.first.get_by_role("button", name="Show entry").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("nightly robot (API key)")
+        await expect(dialog).to_contain_text("Policy for a while")
+
+
 HOSTILE = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>",
     "\u202eevil\u202c \u0639\u0631\u0628\u064a {{ 7 * 7 }} ${7*7}",
@@ -1019,8 +1163,7 @@ async def name_everything(api: Api, folder: Path, name: str, at: int) -> None:
     engine = {"kind": "postgresql", "host": "h", "user": name, "password": secrets.token_hex(4)}
     endpoints = [{"name": "main", "engine": engine}]
     await make("/servers", runner={"kind": "local"}, endpoints=endpoints)
-    secret = "whsec_" + "c2FtcGxlLXNhbXBsZS1zYW1wbGUtc2FtcGxl"
-    hook = {"kind": "webhook", "url": "https://hooks.example/x", "secret": secret}
+    hook = {"kind": "webhook", "url": "https://hooks.example/x", "secret": HOOK_SECRET}
     channel = await make("/notifications/channels", channel=hook, enabled=False)
     rule = {"channel_id": channel, "facts": ["backup.failed"], "enabled": False}
     await make("/notifications/rules", **rule)

@@ -2361,6 +2361,13 @@ export interface components {
             name: string;
             role: components["schemas"]["Role"];
         };
+        /** ActorCount */
+        ActorCount: {
+            count: number;
+            /** @default  */
+            name?: string;
+            value: string;
+        };
         /** ApiKeyMade */
         ApiKeyMade: {
             id: string;
@@ -2433,6 +2440,8 @@ export interface components {
         AuditEntry: {
             action: string;
             actor: string;
+            /** @default  */
+            actor_name?: string;
             event_id: string;
             n: number;
             object: string;
@@ -2847,7 +2856,7 @@ export interface components {
         /** Facets */
         Facets: {
             actions: components["schemas"]["Count"][];
-            actors: components["schemas"]["Count"][];
+            actors: components["schemas"]["ActorCount"][];
             complete: boolean;
             counted: number;
             objects: components["schemas"]["Count"][];

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/vue-query'
 import { computed } from 'vue'
 import { api, ask } from '@/api/client'
-import { words } from '@/text'
+import { short, words } from '@/text'
 import { useAccount, type Right } from './account'
 
 interface Named {
@@ -16,7 +16,7 @@ function useNames<T extends Named>(noun: string, load: () => Promise<{ items: T[
   const known = computed(() => isSuccess.value || !may(right))
   const list = computed<T[]>(() => data.value?.items ?? [])
   const names = computed(() => new Map(list.value.map((one) => [one.id, one.name])))
-  const nameOf = (id: string | null | undefined, otherwise?: string) => (id ? (names.value.get(id) ?? otherwise ?? id.slice(0, 8)) : '–')
+  const nameOf = (id: string | null | undefined, otherwise?: string) => (id ? (names.value.get(id) ?? otherwise ?? short(id)) : '–')
   return { list, nameOf, known }
 }
 
@@ -78,7 +78,7 @@ export function useObjectNames() {
   }
   return (object: string) => {
     const [noun = '', id = ''] = object.split('/')
-    return { noun: words(noun), name: names[noun]?.nameOf(id) ?? id.slice(0, 8) }
+    return { noun: words(noun), name: names[noun]?.nameOf(id) ?? short(id) }
   }
 }
 
@@ -92,10 +92,12 @@ export function useActorNames() {
   })
   const names = computed(() => new Map((data.value?.items ?? []).map((one) => [one.id, one.name])))
   return {
-    actorOf: (actor: string) => {
+    /** `key` is the name of the API key that it is, where it is one. */
+    actorOf: (actor: string, key = '') => {
+      if (key) return `${key} (API key)`
       if (actor === account.value?.id) return 'You'
       if (actor.startsWith('service:')) return actor.slice(8)
-      return names.value.get(actor) ?? (actor.length > 20 ? actor.slice(0, 8) : actor)
+      return names.value.get(actor) ?? short(actor)
     },
   }
 }

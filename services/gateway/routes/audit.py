@@ -19,7 +19,7 @@ from services.gateway.audit_entries import (
     found_entries,
     from_address,
 )
-from services.gateway.audit_names import with_names
+from services.gateway.audit_names import with_key_names, with_names
 from services.gateway.audit_search import Facets, Searched, facets, search_of
 from services.gateway.dependencies import Dependencies
 from services.gateway.errors import InputFault, InvalidFieldsError
@@ -145,7 +145,8 @@ async def count_audit(deps: Deps, search: Searched) -> Facets:
     if search.address is not None:
         fault = InputFault("query:address", "entries are not counted by address")
         raise InvalidFieldsError("an address is no facet", [fault])
-    return await facets(deps, search)
+    found = await facets(deps, search)
+    return msgspec.structs.replace(found, actors=await with_key_names(deps, found.actors))
 
 
 @get(

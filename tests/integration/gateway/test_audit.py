@@ -6,6 +6,7 @@ import csv
 import io
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -14,14 +15,18 @@ from services.gateway import proofs
 from shared.audit.merkle import consistent, includes, leaf_hash
 from shared.audit.note import open_note, origin_of
 from shared.audit.verify import AuditRefusedError, verify_audit
-from shared.messages.facts import BackupExpired
+from shared.messages.facts import BackupExpired, NotificationSent, RunDispatched
 from shared.messages.values import Role
 from tests.integration.gateway.platform import EMAIL, Gateway, Platform
 from tests.integration.gateway.signing import KEY, identified, signed
 from tests.integration.gateway.test_accounts import sign_in_as
+from tests.integration.gateway.test_backups import projected
+from tests.integration.gateway.test_commands import COMMAND
+from tests.integration.gateway.test_scope import two_servers
 from tests.support.waiting import eventually
 from tests.unit.audit import rfc6962
 
+SLACK = "https://hooks.slack.com/services/T/B/x"
 CANARIES = ("canary-5b1f", "canary-new", EMAIL.lower(), "gAAAAA")
 
 
@@ -66,6 +71,101 @@ async def test_what_the_platform_notes_for_itself_can_be_left_out_and_things_hav
     [entry] = [one for one in told if one["action"] == "server.set"]
     detail = (await gateway.call("GET", f"/audit/logs/{entry['n']}")).json()
     assert detail["entry"] == entry
+
+
+async def called(gateway: Gateway) -> dict[str, str]:
+    """Every object of the log, and what it is called."""
+    entries = (await gateway.call("GET", "/audit/logs?limit=500")).json()["items"]
+    return {one["object"]: one["object_name"] for one in entries}
+
+
+async def test_what_has_no_name_of_its_own_is_called_after_what_it_is_about(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    town = (await two_servers(gateway, tmp_path))["staging"]
+    wish = {"target": {**town["place"], "name": "again"}}
+    path = f"/backups/{town['backup']['id']}"
+    restore = (await gateway.call("POST", f"{path}/restore", wish)).json()
+    deep = (await gateway.call("POST", f"{path}/deep-verify")).json()
+    command = await gateway.add("/commands", {**COMMAND, "template": "true", "variables": []})
+    asked = {"server_id": town["server"]["id"], "reason": "slow"}
+    execution = (await gateway.call("POST", f"/commands/{command['id']}/execute", asked)).json()
+    channel = await gateway.add(
+        "/notifications/channels", {"name": "team", "channel": {"kind": "slack", "url": SLACK}}
+    )
+    told = uuid4()
+    await projected(
+        gateway,
+        NotificationSent(
+            notification_id=told,
+            channel_id=channel["id"],
+            fact_id=uuid4(),
+            fact_type="backup.failed",
+            tries=1,
+        ),
+    )
+    runs = {"backup": town["backup"], "restore": restore, "command": execution}
+    for kind, one in runs.items():
+        run = UUID(one["run_id"])
+        fact = RunDispatched(run_id=run, kind=kind, run_pool="core", order_id=uuid4())
+        await projected(gateway, fact)
+
+    names = await called(gateway)
+
+    assert names[f"restore/{restore['id']}"] == "orders into again"
+    assert names[f"restore/{deep['id']}"] == "orders"
+    assert names[f"execution/{execution['id']}"] == "vacuum"
+    assert names[f"notification/{told}"] == "team"
+    assert names[f"run/{town['backup']['run_id']}"] == "backup of orders"
+    assert names[f"run/{restore['run_id']}"] == "restore of orders into again"
+    assert names[f"run/{execution['run_id']}"] == "command of vacuum"
+
+
+async def test_what_is_deleted_keeps_the_last_name_that_it_had(
+    gateway: Gateway, server: dict[str, Any]
+) -> None:
+    command = await gateway.add("/commands", {**COMMAND, "template": "true", "variables": []})
+    asked = {"server_id": server["id"], "reason": "slow"}
+    execution = (await gateway.call("POST", f"/commands/{command['id']}/execute", asked)).json()
+    body = {**COMMAND, "template": "true", "variables": [], "name": "tidy"}
+    path = f"/commands/{command['id']}"
+    renamed = await gateway.call("PUT", path, body, if_match=f'"{command["version"]}"')
+    gone = [
+        await gateway.call("DELETE", path, if_match=f'"{renamed.json()["version"]}"'),
+        await gateway.call("DELETE", f"/servers/{server['id']}", if_match=f'"{server["version"]}"'),
+    ]
+    assert [answer.status_code for answer in gone] == [204, 204]
+
+    names = await eventually(lambda: named_after_removal(gateway))
+
+    assert names[f"command/{command['id']}"] == "tidy"
+    assert names[f"execution/{execution['id']}"] == "tidy"
+    assert names[f"server/{server['id']}"] == "shop"
+
+
+async def named_after_removal(gateway: Gateway) -> dict[str, str]:
+    """What is called what, once the log shows all three versions of the command's."""
+    found = (await gateway.call("GET", "/audit/logs?action=command.set")).json()["items"]
+    return await called(gateway) if len(found) == 3 else {}
+
+
+async def test_an_api_key_that_acted_is_named_also_when_it_is_revoked(gateway: Gateway) -> None:
+    key = await gateway.add("/api-keys", {"name": "robot", "rights": ["policies.write"]})
+    token = f"Bearer {key['token']}"
+    await gateway.call("POST", "/policies", {"name": "short", "keep_last": 1}, authorization=token)
+
+    async def actors() -> set[tuple[str, str]]:
+        entries = (await gateway.call("GET", "/audit/logs?limit=500")).json()["items"]
+        return {(one["actor"], one["actor_name"]) for one in entries}
+
+    me = (await gateway.call("GET", "/auth/me")).json()["id"]
+    counted = (await gateway.call("GET", "/audit/facets")).json()["actors"]
+    assert {(key["id"], "robot"), (me, "")} <= await actors()
+    assert {(key["id"], "robot"), (me, "")} <= {(one["value"], one["name"]) for one in counted}
+
+    shown = await gateway.call("GET", f"/api-keys/{key['id']}")
+    await gateway.call("DELETE", f"/api-keys/{key['id']}", if_match=shown.headers["etag"])
+    assert (key["id"], "robot") in await actors()
 
 
 async def test_sign_ins_are_found_by_address_while_the_person_is_not_erased(
