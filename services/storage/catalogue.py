@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, not_, or_, 
 from services.storage.copies import is_unlocked, undo_is_over
 from services.storage.garbage import Attempt
 from shared.messages.base import now
+from shared.readmodel.among import among
 from shared.readmodel.awaited import awaited_copies
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
@@ -209,11 +210,15 @@ class ReadModelCatalogue:
         return [backup_id for backup_id in unwanted if backup_id not in read]
 
     async def kept_again(self, backup_ids: Collection[UUID]) -> set[UUID]:
-        of = select(backups.c.database_id).where(backups.c.id.in_(backup_ids)).distinct()
+        of = select(backups.c.database_id).where(among(backups.c.id, backup_ids)).distinct()
         database_ids = [row.database_id for row in await self._read_model.rows(of)]
-        found = await histories(self._read_model, database_ids, leaving=True)
-        kept = await asyncio.to_thread(_kept_again, [*found.values()])
-        return {one.archive_id or one.backup_id for one in kept}
+        kept: set[UUID] = set()
+        for start in range(0, len(database_ids), _BATCH):
+            some = database_ids[start : start + _BATCH]
+            found = await histories(self._read_model, some, leaving=True)
+            returning = await asyncio.to_thread(_kept_again, [*found.values()])
+            kept |= {one.archive_id or one.backup_id for one in returning}
+        return kept
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         ended = backups.c.completed_at

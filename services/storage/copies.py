@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select
 from services.storage.verification import Written, written
 from shared.messages.base import now
 from shared.messages.values import ArchiveFacts
+from shared.readmodel.among import among
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
@@ -109,7 +110,7 @@ class ReadModelCopies:
 
     async def _beside(self, store_id: str, backup_ids: list[UUID]) -> dict[UUID, list[str]]:
         query = select(archives.c.backup_id, archives.c.store_id).where(
-            archives.c.backup_id.in_(backup_ids),
+            among(archives.c.backup_id, backup_ids),
             archives.c.store_id != store_id,
             archives.c.status == "stored",
             archives.c.proof != "corrupt",
@@ -149,13 +150,13 @@ class ReadModelCopies:
 
     async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
         copied = select(archives.c.backup_id).where(
-            archives.c.store_id == store_id, archives.c.backup_id.in_(backup_ids)
+            archives.c.store_id == store_id, among(archives.c.backup_id, backup_ids)
         )
         attempted = select(backup_attempts.c.backup_id).where(
             backup_attempts.c.backup_id == backups.c.id, backup_attempts.c.store_id == store_id
         )
         moved = select(backups.c.id).where(
-            backups.c.store_id == store_id, backups.c.id.in_(backup_ids), ~attempted.exists()
+            backups.c.store_id == store_id, among(backups.c.id, backup_ids), ~attempted.exists()
         )
         rows = await self._read_model.rows(copied.union_all(moved))
         return {row.backup_id for row in rows}
