@@ -14,10 +14,10 @@ ASKED_FOR_WITHIN = timedelta(days=2)
 
 
 def awaited_copies(of: ColumnElement[bool] | None = None) -> Subquery:
-    """Their `store_id` and `stored_bytes`; `of` narrows the backups."""
+    """Their `store_id`, `server_id` and `stored_bytes`; `of` narrows the backups."""
     which = true() if of is None else of
     asked = (
-        select(archives.c.store_id, backups.c.stored_bytes)
+        select(archives.c.store_id, backups.c.server_id, backups.c.stored_bytes)
         .join(backups, backups.c.id == archives.c.backup_id)
         .where(archives.c.status == "requested", backups.c.delete_requested_at.is_(None), which)
     )
@@ -27,7 +27,7 @@ def awaited_copies(of: ColumnElement[bool] | None = None) -> Subquery:
         archives.c.backup_id == backups.c.id, archives.c.store_id == further.c.value
     )
     coming = (
-        select(further.c.value.label("store_id"), backups.c.stored_bytes)
+        select(further.c.value.label("store_id"), backups.c.server_id, backups.c.stored_bytes)
         .select_from(backups)
         .join(further, true())
         .where(
