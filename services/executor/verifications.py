@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 from uuid import UUID
 
 from services.executor.orders import BadSettingsError, DataOrder, open_data_order, trust_of
@@ -16,7 +17,8 @@ from shared.archive.chain import Link
 from shared.archive.deep import damage_of, holds_anything, read_deeply
 from shared.archive.errors import ArchiveError, NoKeyError, ParentMissingError, UnsupportedError
 from shared.messages.base import Fact, consequence
-from shared.messages.facts import BackupCorrupted, RestoreCompleted
+from shared.messages.facts import ArchiveCorrupted, BackupCorrupted, RestoreCompleted
+from shared.messages.facts.archives import archive_id
 from shared.messages.orders import RunVerification
 from shared.messages.values import Problem
 from shared.pace import Pace
@@ -102,11 +104,15 @@ class VerificationWork(RestoreWork):
         """
         if not await holds_anything(links[0].store):
             raise StoreUnreachableError("the store is empty: is it mounted?") from error
-        ids = [self.order.backup_id, *(part.backup_id for part in self.order.chain)]
+        archives = [self.order, *self.order.chain]
         trusted = trust_of(self.order.trusted)
-        for link, backup_id in reversed(list(zip(links, ids, strict=True))):
+        for link, archive in reversed(list(zip(links, archives, strict=True))):
             if (damage := await damage_of(link, trusted)) is not None:
-                await self._corrupted(backup_id, damage, deep=False)
+                backup_id = archive.backup_id
+                if archive.copy_in is None:
+                    await self._corrupted(backup_id, damage, deep=False)
+                else:
+                    await self._copy_corrupted(backup_id, archive.copy_in, damage)
                 if backup_id == self.order.backup_id:
                     return damage
                 return ParentMissingError(
@@ -116,15 +122,26 @@ class VerificationWork(RestoreWork):
         return error
 
     async def _corrupted(self, backup_id: UUID, error: ArchiveError, *, deep: bool) -> None:
+        about = self._about(backup_id, error)
+        await self._say(BackupCorrupted(**about, backup_id=backup_id, deep=deep))
+
+    async def _copy_corrupted(self, backup_id: UUID, store_id: str, error: ArchiveError) -> None:
+        """The archive in the backup's own store may be whole."""
         await self._say(
-            BackupCorrupted(
-                id=consequence(self.order.id, f"corrupt {backup_id}"),
-                pool=self.order.pool,
-                actor="service:executor",
-                caused_by=self.order.id,
-                request_id=self.order.request_id,
+            ArchiveCorrupted(
+                **self._about(backup_id, error),
+                archive_id=archive_id(backup_id, store_id),
                 backup_id=backup_id,
-                problem=Problem(code=error.code, cause=error.cause, fix=error.fix),
-                deep=deep,
+                store_id=store_id,
             )
         )
+
+    def _about(self, backup_id: UUID, error: ArchiveError) -> dict[str, Any]:
+        return {
+            "id": consequence(self.order.id, f"corrupt {backup_id}"),
+            "pool": self.order.pool,
+            "actor": "service:executor",
+            "caused_by": self.order.id,
+            "request_id": self.order.request_id,
+            "problem": Problem(code=error.code, cause=error.cause, fix=error.fix),
+        }

@@ -51,7 +51,11 @@ def _was_due(one: Kept, slot: datetime, until: datetime) -> bool:
     """Whether no blackout let it pass, or holds it back still."""
     if one.missed is Missed.SKIP and closed_by(slot, one.blackouts):
         return False
-    return free_from(slot, one.blackouts) <= until
+    if free_from(slot, one.blackouts) > until:
+        return False
+    spread = timedelta(seconds=one.jitter_s)
+    # What its jitter puts into a blackout waits for the end of that.
+    return free_from(slot + spread, one.blackouts) <= until + spread
 
 
 def is_kept_again(one: Kept, missed: datetime) -> bool:

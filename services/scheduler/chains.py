@@ -61,6 +61,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     copied: bool = False
     """It stands in a further store."""
 
+    @property
+    def copy_in(self) -> str | None:
+        """The further store in which it is a copy."""
+        return self.store_id if self.copied else None
+
 
 def restorable(
     backup: Archived | None, others: Mapping[UUID, Archived], wanted_store: str | None = None

@@ -68,7 +68,7 @@ class ReadModelBook:
 
     async def _put_schedules(self, table: Timetable) -> None:
         done, columns = await self._last_requested(), schedules.c
-        known = select(columns.id, columns.updated_at, columns.problem)
+        known = select(columns.id, columns.created_at, columns.updated_at, columns.problem)
         await self._read_changed()
         for number, row in enumerate(await self._read_model.rows(known)):
             if number % BREATHE_EVERY == 0:
@@ -78,7 +78,8 @@ class ReadModelBook:
             if row.id in self._settings:
                 with _readable(row):
                     _, setting = self._settings[row.id]
-                    table.put_schedule(setting, row.updated_at, last=last, done=ids)
+                    when = {"created": row.created_at, "last": last}
+                    table.put_schedule(setting, row.updated_at, **when, done=ids)
 
     async def _read_changed(self) -> None:
         """Read what this replica did not read before: to take over is a matter of seconds."""

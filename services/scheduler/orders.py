@@ -236,6 +236,7 @@ class Orders:
             test=request.test,
             server_version=parts[0].archive.server_version,
             checks=await self._state.checks(request.backup_id) if request.test else [],
+            copy_in=parts[0].copy_in,
         )
         return sealed_to(public, order, await self._with_archive_keys(secrets, parts))
 
@@ -345,6 +346,7 @@ def _named(part: Part) -> ChainPart:
         backup_id=part.backup_id,
         prefix=part.prefix,
         manifest_sha256=part.archive.manifest_sha256,
+        copy_in=part.copy_in,
     )
 
 

@@ -87,11 +87,13 @@ class Timetable:
         setting: ScheduleSetting,
         since: datetime,
         *,
+        created: datetime | None = None,
         last: datetime | None = None,
         done: Iterable[UUID] = (),
     ) -> None:
-        """Take a schedule in its new state. What passed before and still waits, for its jitter or
-        the end of a blackout, is done in the new way; a pause drops it.
+        """Take a schedule in its new state, in which it is `since` then. What passed before and
+        still waits, for its jitter or the end of a blackout, is done in the new way, also by who
+        takes over only now, unless it was `created` later; a pause drops it.
 
         Raises ValueError where the setting cannot be followed.
         """
@@ -101,15 +103,16 @@ class Timetable:
             return
         if not setting.targets:
             raise ValueError("the schedule has no store")
-        jitter = timedelta(seconds=setting.jitter_s)
-        begin = since if last is None or last + jitter < since else last - MOMENT
+        missed = Missed(setting.missed)
+        longest = lateness(missed, setting.missed_within_s) + timedelta(seconds=setting.jitter_s)
+        oldest = max(created or since, since - longest)
         plan = Plan(
             setting=setting,
             cron=parsed(setting.cron),
             zone=zone_of(setting.time_zone),
-            missed=Missed(setting.missed),
+            missed=missed,
             named=named(setting),
-            since=begin,
+            since=oldest if last is None else max(oldest, last - MOMENT),
             begun=since,
             last=last,
             done=frozenset(done),
@@ -230,10 +233,11 @@ class Timetable:
         self, plan: Plan, slot: datetime, matching: list[tuple[DatabaseRef, str]], now: datetime
     ) -> None:
         setting, done = plan.setting, plan.done if slot == plan.last else frozenset()
+        windows = self._closing(setting)
         for database, pool in matching:
             at = starts_at(slot, setting.jitter_s, setting.key, database.id)
             late = is_late(at, now, plan.missed, setting.missed_within_s)
-            passed = slot <= plan.begun and at <= plan.begun
+            passed = slot <= plan.begun and free_from(at, windows) <= plan.begun
             if database.id not in done and not late and not passed:
                 self._push(at, plan, slot, database, pool)
 

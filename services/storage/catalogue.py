@@ -9,11 +9,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, not_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Subquery, Text, cast, func, not_, or_, select
 
 from services.storage.copies import is_unlocked, undo_is_over
 from services.storage.garbage import Attempt
 from shared.messages.base import now
+from shared.readmodel.among import among
 from shared.readmodel.awaited import awaited_copies
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
@@ -144,21 +145,46 @@ class ReadModelCatalogue:
     async def group_levels(self) -> dict[str, Level]:
         columns = server_groups.c
         limited = select(columns.id, columns.quota_bytes).where(columns.quota_bytes.is_not(None))
-        found = {}
-        for row in await self._read_model.rows(limited):
-            members = select(servers.c.id).where(servers.c.group_ids.contains([row.id]))
-            inside = cast(backups.c.server_id, Text).in_(members)
-            own = select(func.sum(backups.c.stored_bytes)).where(
-                inside, backups.c.status.in_(STANDING)
+        own = select(backups.c.server_id, backups.c.stored_bytes).where(
+            backups.c.status.in_(STANDING)
+        )
+        copied = (
+            select(backups.c.server_id, archives.c.stored_bytes)
+            .join(backups, backups.c.id == archives.c.backup_id)
+            .where(archives.c.status.in_(COPIED))
+        )
+        quotas = await self._read_model.rows(limited)
+        if not quotas:
+            return {}
+        stored = await self._by_group(own.union_all(copied).subquery())
+        awaited = await self._by_group(awaited_copies())
+        return {
+            row.id: Level(
+                stored_bytes=stored.get(row.id, 0),
+                quota_bytes=row.quota_bytes,
+                awaited_bytes=awaited.get(row.id, 0),
             )
-            copied = (
-                select(func.sum(archives.c.stored_bytes))
-                .join(backups, backups.c.id == archives.c.backup_id)
-                .where(inside, archives.c.status.in_(COPIED))
-            )
-            coming = select(func.sum(awaited_copies(inside).c.stored_bytes))
-            found[row.id] = await self._level(row.quota_bytes, own, copied, coming)
-        return found
+            for row in quotas
+        }
+
+    async def _by_group(self, found: Subquery) -> dict[str, int]:
+        """The sum of `stored_bytes` of each group with a quota; `found` tells the servers."""
+        columns = server_groups.c
+        # By server first: a server may be in several groups, and has many backups.
+        each = (
+            select(found.c.server_id, func.sum(found.c.stored_bytes).label("bytes"))
+            .group_by(found.c.server_id)
+            .subquery()
+        )
+        query = (
+            select(columns.id, func.sum(each.c.bytes).label("bytes"))
+            .select_from(each)
+            .join(servers, servers.c.id == cast(each.c.server_id, Text))
+            .join(server_groups, servers.c.group_ids.contains(func.jsonb_build_array(columns.id)))
+            .where(columns.quota_bytes.is_not(None))
+            .group_by(columns.id)
+        )
+        return {row.id: int(row.bytes or 0) for row in await self._read_model.rows(query)}
 
     async def _level(self, quota_bytes: int, *sums: Select[Any]) -> Level:
         """`sums`: of archives in their own store, of copies, of copies that are to come."""
@@ -209,11 +235,15 @@ class ReadModelCatalogue:
         return [backup_id for backup_id in unwanted if backup_id not in read]
 
     async def kept_again(self, backup_ids: Collection[UUID]) -> set[UUID]:
-        of = select(backups.c.database_id).where(backups.c.id.in_(backup_ids)).distinct()
+        of = select(backups.c.database_id).where(among(backups.c.id, backup_ids)).distinct()
         database_ids = [row.database_id for row in await self._read_model.rows(of)]
-        found = await histories(self._read_model, database_ids, leaving=True)
-        kept = await asyncio.to_thread(_kept_again, [*found.values()])
-        return {one.archive_id or one.backup_id for one in kept}
+        kept: set[UUID] = set()
+        for start in range(0, len(database_ids), _BATCH):
+            some = database_ids[start : start + _BATCH]
+            found = await histories(self._read_model, some, leaving=True)
+            returning = await asyncio.to_thread(_kept_again, [*found.values()])
+            kept |= {one.archive_id or one.backup_id for one in returning}
+        return kept
 
     async def looked_for(self, store_id: str, now: datetime, again: timedelta) -> list[Attempt]:
         ended = backups.c.completed_at

@@ -125,12 +125,12 @@ class Copier:
 
     async def _replicated(self, target: Store, copy: Copy) -> Replica:
         problem: PlatformError = NoSourceError("no store holds the backup whole any more")
-        for source_id in copy.sources:
-            source = await self._stores.open(source_id)
+        for one in copy.sources:
+            source = await self._stores.open(one.store_id)
             if source is None:
                 continue
             try:
-                return await replicate(source, target, copy.folder, copy.written)
+                return await replicate(source, target, copy.folder, one.written)
             except PlatformError as error:
                 problem = error
         raise problem

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Row, Select, Table, and_, or_, select
 from services.storage.verification import Written, written
 from shared.messages.base import now
 from shared.messages.values import ArchiveFacts
+from shared.readmodel.among import among
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
@@ -22,6 +23,13 @@ from shared.readmodel.tables import (
     backups,
     restores,
 )
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A store with a good archive of a backup, and what it has to be when it is read."""
+
+    store_id: str
+    written: Written
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +42,8 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     backup_id: UUID
     store_id: str
     folder: str
-    written: Written
     requested_at: datetime
-    sources: list[str]
+    sources: list[Source]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +99,8 @@ class ReadModelCopies:
                 backups.c.status,
                 backups.c.proof,
                 backups.c.store_id,
+                backups.c.envelope,
+                backups.c.envelope_sha256,
                 backup_metadata.c.archive,
             )
             .join(backups, backups.c.id == archives.c.backup_id)
@@ -107,16 +116,17 @@ class ReadModelCopies:
         beside = await self._beside(store_id, [row.backup_id for row in rows])
         return [_copy(row, store_id, beside.get(row.backup_id, [])) for row in rows]
 
-    async def _beside(self, store_id: str, backup_ids: list[UUID]) -> dict[UUID, list[str]]:
-        query = select(archives.c.backup_id, archives.c.store_id).where(
-            archives.c.backup_id.in_(backup_ids),
+    async def _beside(self, store_id: str, backup_ids: list[UUID]) -> dict[UUID, list[Row[Any]]]:
+        columns = (archives.c.store_id, archives.c.envelope, archives.c.envelope_sha256)
+        query = select(archives.c.backup_id, *columns).where(
+            among(archives.c.backup_id, backup_ids),
             archives.c.store_id != store_id,
             archives.c.status == "stored",
             archives.c.proof != "corrupt",
         )
-        found: dict[UUID, list[str]] = {}
+        found: dict[UUID, list[Row[Any]]] = {}
         for row in await self._read_model.rows(query) if backup_ids else ():
-            found.setdefault(row.backup_id, []).append(row.store_id)
+            found.setdefault(row.backup_id, []).append(row)
         return found
 
     async def unwanted(self, store_id: str) -> list[Standing]:
@@ -149,13 +159,13 @@ class ReadModelCopies:
 
     async def folders(self, store_id: str, backup_ids: Collection[UUID]) -> set[UUID]:
         copied = select(archives.c.backup_id).where(
-            archives.c.store_id == store_id, archives.c.backup_id.in_(backup_ids)
+            archives.c.store_id == store_id, among(archives.c.backup_id, backup_ids)
         )
         attempted = select(backup_attempts.c.backup_id).where(
             backup_attempts.c.backup_id == backups.c.id, backup_attempts.c.store_id == store_id
         )
         moved = select(backups.c.id).where(
-            backups.c.store_id == store_id, backups.c.id.in_(backup_ids), ~attempted.exists()
+            backups.c.store_id == store_id, among(backups.c.id, backup_ids), ~attempted.exists()
         )
         rows = await self._read_model.rows(copied.union_all(moved))
         return {row.backup_id for row in rows}
@@ -185,14 +195,19 @@ def _joined() -> Select[Any]:
     )
 
 
-def _copy(row: Row[Any], store_id: str, beside: list[str]) -> Copy:
+def _copy(row: Row[Any], store_id: str, beside: list[Row[Any]]) -> Copy:
     own = row.status == "completed" and row.proof != "corrupt"
+    archive = msgspec.convert(row.archive, ArchiveFacts)
     return Copy(
         archive_id=row.id,
         backup_id=row.backup_id,
         store_id=store_id,
         folder=row.prefix,
-        written=written(msgspec.convert(row.archive, ArchiveFacts)),
         requested_at=row.requested_at,
-        sources=[*([row.store_id] if own else []), *beside],
+        sources=[_source(one, archive) for one in [*([row] if own else []), *beside]],
     )
+
+
+def _source(row: Row[Any], archive: ArchiveFacts) -> Source:
+    newest = (row.envelope, row.envelope_sha256)
+    return Source(store_id=row.store_id, written=written(archive, newest))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import structlog
 
-from services.storage.catalogue import Catalogue
+from services.storage.catalogue import Catalogue, Level
 from services.storage.ledger import ACTOR, Ledger, following
 from services.storage.tiers import Moving, Step, Tiers, steps
 from shared.bus import Bus, Draft, Expect, WrongSequenceError
@@ -21,6 +21,23 @@ from shared.messages.facts import (
 from shared.messages.facts.archives import archive_id
 
 _log = structlog.get_logger()
+
+
+class _Room:
+    """What of its quota a store has left for copies that are asked for in one look."""
+
+    def __init__(self, level: Level | None) -> None:
+        self._level, self._taken = level, 0
+        self.refused = 0
+
+    def take(self, some: Sequence[Moving]) -> bool:
+        """Whether they fit in beside what was taken before; if so, that room is taken."""
+        wanted = sum(one.stored_bytes for one in some)
+        if self._level is not None and self._level.has_room(self._taken + wanted):
+            self._taken += wanted
+            return True
+        self.refused += len(some)
+        return False
 
 
 class Mover:
@@ -40,21 +57,21 @@ class Mover:
         """Go one step further with every chain that is due by `seq`."""
         await self._catalogue.at_least(seq)
         at = now()
-        for chain in await self._tiers.chains(self._store_id, at):
-            taken = steps(chain, at)
-            if await self._has_room([one for step, one in taken if step is Step.ASK]):
-                for step, one in taken:
-                    await (self._ask if step is Step.ASK else self._move)(one)
+        chains = [steps(chain, at) for chain in await self._tiers.chains(self._store_id, at)]
+        asking = [[one for step, one in taken if step is Step.ASK] for taken in chains]
+        room = await self._room(one for some in asking for one in some)
+        for taken, some in zip(chains, asking, strict=True):
+            if some and not room.take(some):
+                continue  # the chain waits
+            for step, one in taken:
+                await (self._ask if step is Step.ASK else self._move)(one)
+        if room.refused:
+            _log.warning("no_room_to_move", store_id=self._store_id, backups=room.refused)
 
-    async def _has_room(self, asking: Sequence[Moving]) -> bool:
-        """Whether the copies fit into the quota of the store they go to; else the chain waits."""
-        if not asking:
-            return True
-        store_id, wanted = asking[0].to_store_id, sum(one.stored_bytes for one in asking)
-        if (await self._catalogue.level(store_id)).has_room(wanted):
-            return True
-        _log.warning("no_room_to_move", store_id=store_id, wanted_bytes=wanted)
-        return False
+    async def _room(self, asking: Iterable[Moving]) -> _Room:
+        """The room there is in the store to which all of them go."""
+        first = next(iter(asking), None)
+        return _Room(await self._catalogue.level(first.to_store_id) if first else None)
 
     async def _ask(self, one: Moving) -> None:
         about = archive_id(one.backup_id, one.to_store_id)

@@ -42,11 +42,13 @@ class OrderSecrets(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class ChainPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One archive that another builds on, as it lies in a store."""
+    """One archive that another builds on, as it lies in a store. `copy_in`: the further store in
+    which it is a copy; None for the archive in the backup's own store."""
 
     backup_id: UUID
     prefix: str
     manifest_sha256: str
+    copy_in: str | None = None
 
 
 class RunBackup(Order, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ class ArchiveOrder(Order, frozen=True, kw_only=True):
     """Read the archive at `prefix`.
 
     `chain` is what it builds on, its parent first; the secrets hold their keys in the same order.
+    `copy_in` is as of a ChainPart.
     """
 
     restore_id: UUID
@@ -92,6 +95,7 @@ class ArchiveOrder(Order, frozen=True, kw_only=True):
     test: bool = False
     server_version: str = ""
     checks: list[Check] = []
+    copy_in: str | None = None
 
 
 class RunRestore(ArchiveOrder, frozen=True, kw_only=True):

@@ -14,21 +14,22 @@ ASKED_FOR_WITHIN = timedelta(days=2)
 
 
 def awaited_copies(of: ColumnElement[bool] | None = None) -> Subquery:
-    """Their `store_id` and `stored_bytes`; `of` narrows the backups."""
+    """Their `store_id`, `server_id` and `stored_bytes`; `of` narrows the backups."""
     which = true() if of is None else of
     asked = (
-        select(archives.c.store_id, backups.c.stored_bytes)
+        select(archives.c.store_id, backups.c.server_id, backups.c.stored_bytes)
         .join(backups, backups.c.id == archives.c.backup_id)
         .where(archives.c.status == "requested", backups.c.delete_requested_at.is_(None), which)
     )
-    further = func.jsonb_array_elements_text(backups.c.further_store_ids).table_valued("value")
+    named = func.jsonb_array_elements_text(backups.c.further_store_ids).table_valued("value")
+    further = named.lateral("further")
     known = select(archives.c.id).where(
         archives.c.backup_id == backups.c.id, archives.c.store_id == further.c.value
     )
     coming = (
-        select(further.c.value.label("store_id"), backups.c.stored_bytes)
+        select(further.c.value.label("store_id"), backups.c.server_id, backups.c.stored_bytes)
         .select_from(backups)
-        .join(further.lateral(), true())
+        .join(further, true())
         .where(
             backups.c.status == "completed",
             backups.c.requested_at > now() - ASKED_FOR_WITHIN,

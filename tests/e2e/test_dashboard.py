@@ -1022,7 +1022,7 @@ async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -
     proof = verified(export, key)
     assert proof is not None
     assert proof.entries > 10
-    edited = with_one_line_edited(export, house.folder / "edited.jsonl")
+    edited = with_one_line_edited(export, house.folder / "edited.jsonl", "server.set")
     assert verified(edited, key) is None
 
 

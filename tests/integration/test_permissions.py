@@ -76,6 +76,7 @@ MAY_SAY: dict[str, set[str]] = {
     | {"dlq.scheduler-requests", "dlq.scheduler-downloads", "dlq.scheduler-imports"}
     | {"$KV.leases.scheduler"},
     "executor": said("evt", f"backup: {ATTEMPTS} corrupted")
+    | said("evt", "archive: corrupted")
     | said("evt", f"restore: {ATTEMPTS}")
     | said("evt", "server: tested discovered")
     | {"log.core.x1", "$KV.keys.worker.core", "$KV.beats.probe.core.x1", "$KV.leases.run.core.x1"}
@@ -319,6 +320,7 @@ async def test_an_agent_says_facts_of_its_own_pool_and_of_no_other(
     new = {name: now - before[name] for name, now in (await stored(platform)).items()}
     assert new["EVENTS"] == (
         said("evt", f"backup: {ATTEMPTS} corrupted", ("p1",))
+        | said("evt", "archive: corrupted", ("p1",))
         | said("evt", f"restore: {ATTEMPTS}", ("p1",))
         | said("evt", "server: tested discovered", ("p1",))
     )

@@ -52,12 +52,12 @@ def with_one_bit_flipped(archive: Path, folder: Path) -> Path:
     return copy
 
 
-def with_one_line_edited(export: Path, copy: Path) -> Path:
-    """A copy of an audit export in which somebody hides who asked for a restore."""
+def with_one_line_edited(export: Path, copy: Path, hidden: str = "restore.requested") -> Path:
+    """A copy of an audit export in which somebody hides that this was done."""
     text = export.read_text()
     lines = text.splitlines(keepends=True)
-    at = next(n for n, line in enumerate(lines) if "restore.requested" in line)
-    lines[at] = lines[at].replace("restore.requested", "backup.requested")
+    at = next(n for n, line in enumerate(lines) if hidden in line)
+    lines[at] = lines[at].replace(hidden, "backup.requested")
     copy.write_text("".join(lines))
     return copy
 

@@ -23,7 +23,13 @@ from shared.archive.reader import open_envelope
 from shared.keys.files import platform_fingerprint
 from shared.keys.reading import read_identity
 from shared.messages.base import now
-from shared.messages.facts import BackupCorrupted, RestoreCompleted, RestoreFailed
+from shared.messages.facts import (
+    ArchiveCorrupted,
+    BackupCorrupted,
+    RestoreCompleted,
+    RestoreFailed,
+)
+from shared.messages.facts.archives import archive_id
 from shared.messages.orders import ChainPart, ChainSecrets, OrderSecrets, RunVerification
 from shared.stores import Local, Store
 from tests.integration.executor.world import World
@@ -175,6 +181,25 @@ async def test_damage_is_found_and_said_of_the_backup_that_is_damaged(
             shelved.increment,
         }
     assert world.sessions() == []
+
+
+async def test_damage_of_a_copy_is_said_of_the_copy_and_not_of_the_backup(
+    world: World, tmp_path: Path
+) -> None:
+    async with shelf(world, "local", tmp_path) as shelved, world.executor():
+        order = await shelved.order(shelved.increment, shelved.full)
+        copied = [msgspec.structs.replace(order.chain[0], copy_in="far")]
+        order = msgspec.structs.replace(order, copy_in=order.store_id, chain=copied)
+        await shelved.damage(shelved.full, "flipped")
+
+        await world.bus.append(order)
+        assert isinstance(await world.ending(order), RestoreFailed)
+
+        assert await shelved.corrupted() == []
+        (said,) = await world.bus.last_of("evt.archive.corrupted.*.*")
+        assert isinstance(said.message, ArchiveCorrupted)
+        assert said.message.archive_id == archive_id(shelved.full, "far")
+        assert (said.message.backup_id, said.message.store_id) == (shelved.full, "far")
 
 
 async def test_a_key_that_opens_nothing_is_damage_that_no_hash_shows(

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from services.storage.copies import ReadModelCopies
+from services.storage.replication import replicate
+from shared.archive.envelopes import rotate_envelope
+from shared.archive.errors import EnvelopeTamperedError
 from shared.bus import Expect
+from shared.bus.base import EVENTS
 from shared.messages.base import now
 from shared.messages.facts import (
     ArchiveDeleted,
@@ -20,6 +25,7 @@ from shared.messages.facts import (
     ArchiveUndeleted,
     BackupDeleted,
     BackupGarbageDeleted,
+    BackupRewrapped,
     BackupVerified,
 )
 from shared.messages.facts.archives import archive_id
@@ -29,6 +35,7 @@ from shared.stores import Local
 from shared.stores.base import Store
 from tests.integration.storage.test_storage import archive, storing
 from tests.integration.storage.world import World
+from tests.support.archives import RECIPIENT, RECOVERY
 from tests.unit.storage.builders import Said, names
 
 MARKERS = "holdfast-store/"
@@ -117,6 +124,40 @@ async def test_a_copy_of_a_damaged_archive_fails_and_leaves_nothing(
 
     assert failed.problem.code.startswith("archive.")
     assert await contents(far) == {}
+
+
+async def test_an_envelope_that_was_changed_since_it_was_sealed_anew_is_not_copied(
+    platform: World, stores: tuple[Local, Local]
+) -> None:
+    near, far = stores
+    backup, _ = await completed(platform, near, further=["far"])
+    prefix = f"{backup.id}/1"
+    sealed = await rotate_envelope(near, prefix, (RECIPIENT,), (RECOVERY.public,))
+    rewrapped = BackupRewrapped(
+        backup_id=backup.id,
+        store_id="s1",
+        prefix=prefix,
+        envelope=sealed.number,
+        recipients=[*sealed.recipients],
+        envelope_sha256=sealed.sha256,
+    )
+    await platform.bus.append(rewrapped)
+    envelope = Path(near.root) / prefix / f"envelope.{sealed.number}"
+    envelope.chmod(0o600)
+    envelope.write_bytes(envelope.read_bytes().replace(b'"sealed":"', b'"sealed":"00', 1))
+
+    asked = ArchiveRequested(
+        archive_id=archive_id(backup.id, "far"), backup_id=backup.id, store_id="far"
+    )
+    await platform.bus.append(asked)
+    await platform.model.at_least((await platform.bus.state(EVENTS)).last_seq)
+
+    (copy,) = await ReadModelCopies(platform.model).wanted("far")
+    (source,) = copy.sources
+
+    with pytest.raises(EnvelopeTamperedError):
+        await replicate(near, far, copy.folder, source.written)
+    assert f"{prefix}/manifest" not in await contents(far)
 
 
 async def test_an_expired_copy_goes_and_the_backup_stays(

@@ -294,6 +294,15 @@ async def test_what_expired_stays_when_what_outlived_it_is_found_damaged(
     assert standing == {str(old.id), str(newest.id)}
 
 
+async def test_storage_asks_for_more_backups_than_a_statement_has_parameters(
+    platform: World,
+) -> None:
+    many = {uuid4() for _ in range(40_000)}
+
+    assert await ReadModelCatalogue(platform.model).kept_again(many) == set()
+    assert await ReadModelCopies(platform.model).folders("s1", many) == set()
+
+
 async def keep_one(platform: World) -> None:
     """The policy of the database keeps one backup."""
     await platform.bus.append(PolicySetting(key="p1", name="short", keep_last=1))

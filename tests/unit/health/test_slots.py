@@ -65,6 +65,19 @@ def test_a_blackout_lets_a_slot_wait_or_pass() -> None:
     assert unkept(skips, closes + timedelta(hours=9)) is None
 
 
+def test_what_is_spread_into_a_blackout_waits_for_its_end() -> None:
+    window = Blackout(id="b", cron=parsed("0 3 * * *"), zone=ZONE, minutes=180)
+    jitter = {"jitter_s": 3600, "blackouts": [window]}
+    closes = SLOT.replace(hour=6, minute=0)
+
+    for kept in (
+        msgspec.structs.replace(DAILY, last=SLOT, whole=False, **jitter),
+        msgspec.structs.replace(DAILY, last=LAST, **jitter),
+    ):
+        assert unkept(kept, closes + PATIENCE - timedelta(seconds=1)) is None
+        assert unkept(kept, closes + PATIENCE) == SLOT
+
+
 @given(st.integers(0, 3 * 365 * 24 * 60))
 def test_a_schedule_whose_every_slot_is_requested_is_never_missed(minutes: int) -> None:
     now = DAILY.since + timedelta(minutes=minutes)

@@ -297,6 +297,25 @@ async def test_a_restore_order_holds_the_archive_key_and_what_to_trust(
     assert b"canary" not in written(world)
 
 
+async def test_an_order_tells_which_of_the_archives_are_copies(
+    world: World, tmp_path: Path
+) -> None:
+    full, own = await archived(world, tmp_path), await archived(world, tmp_path)
+    gone = {"status": "deleted", "store_id": "gone", "copies": [("main", str(full.prefix))]}
+    of_chain = {"chain_id": full.id, "parent_id": full.id}
+    replaced = msgspec.structs.replace
+    world.state.backups[full.id] = replaced(full, chain_id=full.id, **gone)
+    world.state.backups[own.id] = replaced(own, **of_chain)
+    for backup in (full, own):
+        await world.request_restore(backup.id)
+
+    await world.look()
+
+    of_full, of_own = world.orders(RunRestore)
+    assert of_full.copy_in == "main"
+    assert (of_own.copy_in, [one.copy_in for one in of_own.chain]) == (None, ["main"])
+
+
 async def test_a_restore_waits_until_an_audit_checkpoint_passed_its_request(
     world: World, tmp_path: Path
 ) -> None:

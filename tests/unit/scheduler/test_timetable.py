@@ -339,6 +339,34 @@ def test_a_change_at_the_moment_of_a_slot_or_in_a_blackout_loses_nothing() -> No
     assert names(table.due(slot + 24.5 * HOUR)[0]) == ["shop 02 02:00"]
 
 
+@pytest.mark.parametrize(
+    "changes", [{"jitter_s": 3600}, {"blackout_ids": ["b"]}], ids=["jitter", "blackout"]
+)
+def test_what_waits_through_a_change_and_a_change_of_the_leader_is_not_lost(
+    changes: dict[str, Any],
+) -> None:
+    slot, made = MIDNIGHT + 2 * HOUR, MIDNIGHT - timedelta(days=9)
+    changed = slot + timedelta(milliseconds=1)
+    before = slot - timedelta(days=1)
+
+    for created, expected in ((made, ["shop 01 02:00"]), (changed, [])):
+        successor = timetable()
+        successor.put_blackout(BlackoutSetting(key="b", name="b", cron="30 1 * * *", minutes=60))
+        last = {"last": before, "done": [SHOP.id]} if created is made else {}
+        successor.put_schedule(schedule(**changes), changed, created=created, **last)
+        assert successor.due(changed)[0] == []
+
+        assert names(successor.due(slot + HOUR)[0]) == expected
+
+
+def test_what_was_to_start_before_a_change_is_not_made_up_for_by_a_successor() -> None:
+    slot, made = MIDNIGHT + 2 * HOUR, MIDNIGHT - timedelta(days=9)
+    successor = timetable()
+    successor.put_schedule(schedule(jitter_s=60), slot + HOUR, created=made)
+
+    assert successor.due(slot + 2 * HOUR)[0] == []
+
+
 def test_a_pause_drops_what_waits_and_a_slot_of_before_is_not_made_up_for() -> None:
     table = timetable()
     table.put_schedule(schedule(jitter_s=3600), MIDNIGHT)

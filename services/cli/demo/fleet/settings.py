@@ -39,10 +39,10 @@ async def make_places(api: Api) -> Fleet:
         }
         stores[name] = (await api.post("/stores", body))["id"]
     groups = {}
-    for name, (about, quota_gb, _) in GROUPS.items():
-        quota = quota_gb and quota_gb * 1000 * MB
-        body = {"name": name, "description": about, "quota_bytes": quota}
-        groups[name] = (await api.post("/server-groups", body))["id"]
+    for name, (about, gigabytes, _) in GROUPS.items():
+        quota = gigabytes and gigabytes * 1000 * MB
+        group: dict[str, Any] = {"name": name, "description": about, "quota_bytes": quota}
+        groups[name] = (await api.post("/server-groups", group))["id"]
     servers = {}
     for name in dict.fromkeys(one.server for one in FLEET):
         engine: dict[str, Any] = {

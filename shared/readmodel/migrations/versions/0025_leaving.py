@@ -21,3 +21,10 @@ def upgrade() -> None:
     op.add_column("archives", sa.Column("deletion_begun_at", when))
     op.add_column("backups", sa.Column("deleted_at", when))
     op.add_column("archives", sa.Column("deleted_at", when))
+    # What is half gone comes back no more. Of what was gone already nobody asks.
+    op.execute(
+        "UPDATE backups SET deletion_begun_at = begun.at FROM ("
+        " SELECT split_part(subject, '.', 5) AS id, max(stored_at) AS at FROM event_log"
+        " WHERE subject LIKE 'evt.backup.deletion_begun.%' GROUP BY 1"
+        ") begun WHERE backups.id::text = begun.id AND backups.status = 'expired'"
+    )
