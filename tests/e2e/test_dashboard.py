@@ -1012,7 +1012,9 @@ async def test_a_template_is_tried_while_it_is_written_and_a_rule_takes_its_word
 
 async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -> None:
     async with house.page("/audit") as page:
-        await expect(page.get_by_test_id("verified-to")).to_contain_text("Signed to #")
+        await expect(page.get_by_test_id("verified-to")).to_have_text(
+            re.compile(r"Signed to #\d{2,}")
+        )
         async with page.expect_download() as download:
             await page.get_by_role("button", name="Export with proof").click()
         export = house.folder / "audit.jsonl"
@@ -1021,7 +1023,7 @@ async def test_the_audit_log_is_exported_with_a_proof_that_holds(house: House) -
     key = read_signing_key(house.platform.installation.keys.audit_key).public
     proof = verified(export, key)
     assert proof is not None
-    assert proof.entries > 5
+    assert proof.entries >= 10
     edited = with_one_line_edited(export, house.folder / "edited.jsonl", "server.set")
     assert verified(edited, key) is None
 
