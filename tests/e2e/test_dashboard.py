@@ -985,7 +985,7 @@ async def test_a_template_is_tried_while_it_is_written_and_a_rule_takes_its_word
         await page.get_by_role("button", name="New template").first.click()
         dialog = page.get_by_role("dialog")
         example = dialog.get_by_label("Example", exact=True).first
-        await expect(example).to_contain_text("Likely fix: check host, port and firewall")
+        await expect(example).to_contain_text("check host, port and firewall")
         await dialog.get_by_label("Name").fill("Short words")
         await dialog.get_by_label("For", exact=True).select_option("slack")
         words = dialog.get_by_label("Words")

@@ -12,7 +12,7 @@ GROUPS = {
     "Shop": ("What customers order with.", 4_000, ("pg-prod-1", "pg-prod-2", "pg-staging")),
     "Reporting": ("May be a day old.", None, ("pg-analytics", "pg-legacy")),
 }
-WORDS = """*{{ text }}*{% if problem %}
+WORDS = """*{{ database }} on {{ server }}*: {{ type }}{% if problem %}
 > {{ problem.cause }}
 > Likely fix: {{ problem.fix }}{% endif %}"""
 
