@@ -29,6 +29,7 @@ from services.cli.commands import (
     servers,
     settings,
     stores,
+    templates,
 )
 from services.cli.errors import INTERRUPTED, OK, USAGE, exit_code_of
 from shared.errors import PlatformError
@@ -50,6 +51,7 @@ NOUNS = (
     runs,
     dispatch,
     notifications,
+    templates,
     audit,
     settings,
     letters,

@@ -8,17 +8,20 @@ from services.cli.client import connected
 from services.cli.output import Output, note, show, show_one
 
 
-async def add_group(name: str, *, description: str = "", output: Output = None) -> None:
-    """Make a group: holdfast group add web"""
+async def add_group(
+    name: str, *, description: str = "", quota_bytes: int | None = None, output: Output = None
+) -> None:
+    """Make a group: holdfast group add web. Its servers' backups may take up the quota in all
+    stores together."""
     async with connected() as client:
-        body = {"name": name, "description": description}
+        body = {"name": name, "description": description, "quota_bytes": quota_bytes}
         show_one(await client.post("/server-groups", body), output)
 
 
 async def list_groups(*, output: Output = None) -> None:
     """List the groups."""
     async with connected() as client:
-        columns = ("id", "name", "description", "version")
+        columns = ("id", "name", "description", "quota_bytes", "version")
         show(await client.every("/server-groups"), columns, output)
 
 

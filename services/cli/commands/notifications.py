@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from services.cli.client import connected
 from services.cli.commands.servers import Secrets
+from services.cli.commands.templates import TEMPLATES
 from services.cli.errors import FAILED, OK
 from services.cli.output import Output, note, show, show_one
 from services.cli.plugins import config_of
@@ -68,19 +69,24 @@ async def add_rule(  # noqa: PLR0913 - an argument per option
     min_severity: Severity = "info",
     environment: tuple[str, ...] = (),
     tag: tuple[str, ...] = (),
+    group: tuple[str, ...] = (),
+    template: str | None = None,
     output: Output = None,
 ) -> None:
     """Make a channel hear some facts: holdfast rule add bad --channel team --fact 'backup.*'"""
     async with connected() as client:
         found = await client.named(CHANNELS, channel)
-        body = {
+        body: dict[str, Any] = {
             "name": name,
             "channel_id": found["id"],
             "facts": [*facts],
             "min_severity": min_severity,
             "environments": [*environment],
             "tags": [*tag],
+            "group_ids": [(await client.named("/server-groups", one))["id"] for one in group],
         }
+        if template is not None:
+            body["template_id"] = (await client.named(TEMPLATES, template))["id"]
         show_one(await client.post(RULES, body), output)
 
 

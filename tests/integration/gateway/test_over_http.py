@@ -274,3 +274,30 @@ async def test_a_backup_is_downloaded_by_command(
     assert file.stat().st_mode & 0o777 == 0o600
     with tarfile.open(file) as tar:
         assert tar.getnames()[-1].endswith("/manifest")
+
+
+async def test_the_command_line_makes_the_words_of_notes_and_a_rule_that_uses_them(
+    holdfast: CommandLine, tmp_path: Path
+) -> None:
+    words, url = tmp_path / "short.j2", tmp_path / "url"
+    words.write_text("{{ database }} of {{ server }}")
+    url.write_text("https://hooks.example.com/backups")
+
+    tried = await holdfast("template", "preview", str(words))
+    made = await holdfast("template", "add", "short", str(words), "--kind", "slack")
+    await holdfast("channel", "add", "team", "--kind", "slack", "--secret", f"url={url}")
+    group = await holdfast("group", "add", "web", "--quota-bytes", "5000000000")
+    rule = await holdfast(
+        *("rule", "add", "bad", "--channel", "team", "--fact", "backup.failed"),
+        *("--group", "web", "--template", "short"),
+    )
+    used = await holdfast("template", "remove", "short")
+    await holdfast("rule", "remove", "bad")
+    removed = await holdfast("template", "remove", "short")
+    left = await holdfast("template", "list")
+
+    assert tried[1]["body"] == "orders of shop"
+    assert group[1]["quota_bytes"] == 5_000_000_000
+    assert (rule[0], rule[1]["template_id"]) == (OK, made[1]["id"])
+    assert rule[1]["group_ids"] == [group[1]["id"]]
+    assert (used[0], removed[0], left[1]) == (CONFLICT, OK, [])
