@@ -6,11 +6,14 @@ import csv
 import io
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from services.gateway import proofs
+from services.gateway.audit_names import _NAMED, named_by_key
 from shared.audit.merkle import consistent, includes, leaf_hash
 from shared.audit.note import open_note, origin_of
 from shared.audit.verify import AuditRefusedError, verify_audit
@@ -50,6 +53,18 @@ async def test_entries_are_found_by_what_they_say(gateway: Gateway, server: dict
     entry = (await gateway.call("GET", f"/audit/logs?object={about}")).json()["items"][0]
     together = await gateway.call("GET", f"/audit/logs?request_id={entry['request_id']}")
     assert {one["action"] for one in together.json()["items"]} == {"server.set", "claim.set"}
+
+
+async def test_the_names_of_things_are_found_by_their_keys(gateway: Gateway) -> None:
+    engine = gateway.deps.read_model._engine
+    async with engine.connect() as connection:
+        await connection.execute(text("SET enable_seqscan = off"))
+        for noun in _NAMED:
+            query = named_by_key(noun, [str(uuid4())])
+            inlined = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+            plan = await connection.exec_driver_sql(f"EXPLAIN {inlined}")
+            assert "Seq Scan" not in str(plan.all()), noun
+        await connection.execute(text("RESET enable_seqscan"))
 
 
 async def test_what_the_platform_notes_for_itself_can_be_left_out_and_things_have_names(
