@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Table, Uuid, case, cast, func, literal, or_, select
 from sqlalchemy import Text as SqlText
 
 from services.gateway.audit_entries import said_by
@@ -106,9 +106,31 @@ async def _read(
     columns: tuple[ColumnElement[Any], ColumnElement[Any]],
     keys: set[str],
 ) -> dict[str, str]:
+    rows = await deps.read_model.rows(named_by_key(columns, keys))
+    return {f"{noun}/{row.key}": str(row.name) for row in rows}
+
+
+def named_by_key(
+    columns: tuple[ColumnElement[Any], ColumnElement[Any]], keys: set[str]
+) -> Select[Any]:
+    """The keys and names of the things that have one of these keys."""
     key, name = columns
-    query = select(_text(key).label("key"), name.label("name")).where(_text(key).in_(sorted(keys)))
-    return {f"{noun}/{row.key}": str(row.name) for row in await deps.read_model.rows(query)}
+    return select(_text(key).label("key"), name.label("name")).where(_among(key, keys))
+
+
+def linked_by_key(noun: str, keys: set[str]) -> Select[Any]:
+    """After what the things of a noun are called that have one of these keys."""
+    key, of, before, behind = _OF[noun]
+    columns = (_text(key), of, _words(before), _words(behind))
+    labels = ("key", "of", "before", "behind")
+    query: Select[Any] = select(*(it.label(name) for it, name in zip(columns, labels, strict=True)))
+    return query.where(_among(key, keys))
+
+
+def _among(key: ColumnElement[Any], keys: set[str]) -> ColumnElement[bool]:
+    """A key that is cast is found by no index: that reads all of what may be a million backups."""
+    native = isinstance(key.type, Uuid)
+    return key.in_([UUID(one) if native else one for one in sorted(keys)])
 
 
 class _Link(msgspec.Struct, frozen=True):
@@ -120,11 +142,7 @@ class _Link(msgspec.Struct, frozen=True):
 async def _after_others(deps: Dependencies, wanted: Mapping[str, set[str]]) -> dict[str, str]:
     links: dict[str, _Link] = {}
     for noun in wanted.keys() & _OF.keys():
-        key, of, before, behind = _OF[noun]
-        columns = (_text(key), of, _words(before), _words(behind))
-        labels = ("key", "of", "before", "behind")
-        query = select(*(it.label(name) for it, name in zip(columns, labels, strict=True)))
-        rows = await deps.read_model.rows(query.where(_text(key).in_(sorted(wanted[noun]))))
+        rows = await deps.read_model.rows(linked_by_key(noun, wanted[noun]))
         links |= {f"{noun}/{row.key}": _Link(row.of, row.before, row.behind) for row in rows}
     if not links:
         return {}

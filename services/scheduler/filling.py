@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, Text, case, cast, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, case, cast, func, literal, or_, select, true
 
 from services.scheduler.quotas import Filling, Need
 from shared.messages.settings import ServerSetting, StoreSetting
@@ -74,8 +74,7 @@ def _of_store(store_id: str) -> _Scope:
 
 
 def _of_group(group_id: str) -> _Scope:
-    members = select(servers.c.id).where(servers.c.group_ids.contains([group_id]))
-    inside = cast(backups.c.server_id, Text).in_(members)
+    inside = in_group(group_id)
     return _Scope(
         own=inside,
         copied=inside,
@@ -83,6 +82,14 @@ def _of_group(group_id: str) -> _Scope:
         coming=inside,
         times=1 + func.jsonb_array_length(backups.c.further_store_ids),
     )
+
+
+def in_group(group_id: str) -> ColumnElement[bool]:
+    """The condition for backups of the servers of a group."""
+    # Cast are the ids of the few servers: those of all backups would be found by no index.
+    column = backups.c.server_id
+    of_group = servers.c.group_ids.contains([group_id])
+    return column.in_(select(cast(servers.c.id, column.type)).where(of_group))
 
 
 async def _groups(model: ReadModel, group_ids: Collection[str]) -> Any:

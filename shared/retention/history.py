@@ -192,6 +192,7 @@ def _further(database_ids: Collection[UUID], leaving: bool) -> Select[Any]:
         .where(
             or_(stands, is_leaving(archives)) if leaving else stands,
             backups.c.status.in_(("completed", "expired", "deleted")),
+            backups.c.delete_requested_at.is_(None),
             backups.c.database_id.in_(database_ids),
         )
     )

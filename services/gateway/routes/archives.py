@@ -35,6 +35,7 @@ from shared.messages.values import Problem
 from shared.readmodel.awaited import awaited_copies
 from shared.readmodel.standing import is_good
 from shared.readmodel.tables import archives, backups, stores
+from shared.retention.deletion import copy_left
 
 
 class NewArchive(Input, frozen=True, kw_only=True):
@@ -119,6 +120,9 @@ async def copy_backup(
             await land(deps, Draft(asked, Expect(last.seq if last else 0, subject)))
         except WrongSequenceError as error:
             raise ConflictError("something was said of this copy meanwhile") from error
+    elif copy_left([(one.seq, one.message) for one in said]):
+        fix = "lay a hold on the backup, change the policy, or wait until it is gone"
+        raise ConflictError("a copy stands there that is to go", fix=fix)
     location = f"/api/v1/backups/{backup_id}/archives"
     accepted = Accepted(id=str(about), href=location)
     return Response(accepted, status_code=202, headers={"Location": location})

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.messages.facts import (
+    ArchiveExpired,
     ArchiveReplicated,
     ArchiveRequested,
     BackupAttempted,
@@ -22,6 +23,7 @@ from shared.messages.facts import (
     StoreTested,
     StoreTestRequested,
 )
+from shared.messages.facts.archives import archive_id
 from shared.messages.values import ArchiveFacts, Problem
 from tests.integration.gateway.platform import Gateway, Platform
 from tests.support.waiting import eventually
@@ -89,6 +91,28 @@ async def test_a_copy_is_asked_for_once_and_shown(
         (stores[0], True, "completed"),
         (stores[1], False, "requested"),
     ]
+
+
+async def test_a_copy_that_leaves_is_not_accepted_as_if_it_would_stay(
+    platform: Platform, gateway: Gateway, stores: tuple[str, str]
+) -> None:
+    backup = await completed(platform, gateway, stores)
+    about: dict[str, Any] = {
+        "archive_id": archive_id(UUID(backup["id"]), stores[1]),
+        "backup_id": UUID(backup["id"]),
+        "store_id": stores[1],
+    }
+    await platform.bus.append(ArchiveRequested(**about))
+    copied = {"prefix": f"{backup['id']}/1", "stored_bytes": 300, "seconds": 0.1}
+    await platform.bus.append(ArchiveReplicated(**about, **copied))
+    later = datetime.now(UTC) + timedelta(days=1)
+    expired = ArchiveExpired(**about, reason="a policy", delete_after=later)
+    await gateway.deps.read_model.at_least((await platform.bus.append(expired)).seq)
+
+    path = f"/backups/{backup['id']}/archives"
+    answer = await gateway.call("POST", path, {"store_id": stores[1]})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
 async def test_a_copy_into_the_same_or_an_unknown_store_is_refused(

@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from services.gateway import proofs
+from services.gateway.thing_names import _NAMES, _OF, linked_by_key, named_by_key
 from shared.audit.merkle import consistent, includes, leaf_hash
 from shared.audit.note import open_note, origin_of
 from shared.audit.verify import AuditRefusedError, verify_audit
@@ -55,6 +57,20 @@ async def test_entries_are_found_by_what_they_say(gateway: Gateway, server: dict
     entry = (await gateway.call("GET", f"/audit/logs?object={about}")).json()["items"][0]
     together = await gateway.call("GET", f"/audit/logs?request_id={entry['request_id']}")
     assert {one["action"] for one in together.json()["items"]} == {"server.set", "claim.set"}
+
+
+async def test_the_names_of_things_are_found_by_their_keys(gateway: Gateway) -> None:
+    engine = gateway.deps.read_model._engine
+    async with engine.connect() as connection:
+        await connection.execute(text("SET enable_seqscan = off"))
+        keys = {str(uuid4())}
+        queries = {noun: named_by_key(columns, keys) for noun, columns in _NAMES.items()}
+        queries |= {noun: linked_by_key(noun, keys) for noun in _OF}
+        for noun, query in queries.items():
+            inlined = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+            plan = await connection.exec_driver_sql(f"EXPLAIN {inlined}")
+            assert "Seq Scan" not in str(plan.all()), noun
+        await connection.execute(text("RESET enable_seqscan"))
 
 
 async def test_what_the_platform_notes_for_itself_can_be_left_out_and_things_have_names(

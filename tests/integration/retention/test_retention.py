@@ -293,6 +293,20 @@ async def test_a_copy_expires_also_when_the_first_archive_is_gone_and_once_each_
     assert [one.backup_id for one in await platform.all_of(ArchiveExpired)] == [old.id]
 
 
+async def test_a_copy_that_somebody_wants_deleted_fills_no_place(platform: World) -> None:
+    old, new = await backup_of(platform), await backup_of(platform)
+    stays, _ = [await copy_of(platform, one) for one in (old, new)]
+    await platform.bus.append(BackupExpired(backup_id=new.id, reason="by hand"))
+    await platform.bus.append(BackupDeleted(backup_id=new.id, freed_bytes=1))
+    await platform.bus.append(BackupDeleteRequested(backup_id=new.id))
+    history = ReadModelHistory(platform.model)
+    await history.at_least((await platform.bus.state(EVENTS)).last_seq)
+
+    found = (await history.of([DATABASE.id]))[DATABASE.id]
+
+    assert {(one.backup_id, one.archive_id) for one in found} == {(old.id, None), (old.id, stays)}
+
+
 async def test_a_held_backup_expires_nowhere_before_it_is_released(platform: World) -> None:
     old, new = await backup_of(platform), await backup_of(platform)
     copy = await copy_of(platform, old)

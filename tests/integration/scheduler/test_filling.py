@@ -6,8 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+from sqlalchemy import select, text
 
-from services.scheduler.filling import need_of
+from services.scheduler.filling import in_group, need_of
 from shared.messages.base import now
 from shared.messages.facts import (
     ArchiveReplicated,
@@ -20,6 +21,7 @@ from shared.messages.facts import (
 from shared.messages.facts.archives import archive_id
 from shared.messages.settings import GroupSetting, ServerSetting, StoreSetting
 from shared.messages.values import BackupType
+from shared.readmodel.tables import backups
 from tests.integration.town import Town
 from tests.unit.scheduler.world import FACTS
 
@@ -114,3 +116,15 @@ async def test_copies_count_from_the_moment_their_backup_is_dispatched(town: Tow
     assert under_way == {main: (1000, 1000), far: (0, 1000), group: (1000, 2000)}
     done = {main: (1600, 0), far: (600, 0), group: (2200, 0)}
     assert to_come == asked_for == there == done
+
+
+async def test_the_backups_of_a_group_are_found_by_its_servers(town: Town) -> None:
+    engine = town.model._engine
+    async with engine.connect() as connection:
+        await connection.execute(text("SET enable_seqscan = off"))
+        query = select(backups.c.id).where(in_group("g1"))
+        asked = f"EXPLAIN {query.compile(dialect=engine.dialect)}"
+        plan = str((await connection.exec_driver_sql(asked, ('["g1"]',))).all())
+        await connection.execute(text("RESET enable_seqscan"))
+
+    assert "Index Cond: (server_id = " in plan, plan
