@@ -1128,7 +1128,7 @@ async def test_hostile_names_are_shown_as_they_are_and_break_no_page(house: Hous
         *("/users", "/developers"),
     )
     of_it = (
-        *("/databases", f"/databases/{backup['database_id']}", "/backups"),
+        *("/databases?name=%3Cimg", f"/databases/{backup['database_id']}", "/backups"),
         *(f"/backups/{backup['id']}", f"/backups/{backup['id']}/restore"),
     )
     wanted = dict.fromkeys(named, HOSTILE[0]) | dict.fromkeys(of_it, HOSTILE_DATABASE)
