@@ -121,9 +121,12 @@ def named_by_key(
 def linked_by_key(noun: str, keys: set[str]) -> Select[Any]:
     """After what the things of a noun are called that have one of these keys."""
     key, of, before, behind = _OF[noun]
-    columns = (_text(key), of, _words(before), _words(behind))
-    labels = ("key", "of", "before", "behind")
-    query: Select[Any] = select(*(it.label(name) for it, name in zip(columns, labels, strict=True)))
+    query: Select[Any] = select(
+        _text(key).label("key"),
+        of.label("of"),
+        _words(before).label("before"),
+        _words(behind).label("behind"),
+    )
     return query.where(_among(key, keys))
 
 
