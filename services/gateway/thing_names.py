@@ -8,7 +8,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, Table, Uuid, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    Uuid,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy import Text as SqlText
 
 from services.gateway.audit_entries import said_by
@@ -118,10 +130,10 @@ def named_by_key(
     return select(_text(key).label("key"), name.label("name")).where(_among(key, keys))
 
 
-def linked_by_key(noun: str, keys: set[str]) -> Select[Any]:
+def linked_by_key(noun: str, keys: set[str]) -> Executable:
     """After what the things of a noun are called that have one of these keys."""
     key, of, before, behind = _OF[noun]
-    query: Select[Any] = select(
+    query = select(
         _text(key).label("key"),
         of.label("of"),
         _words(before).label("before"),
