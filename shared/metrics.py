@@ -26,7 +26,7 @@ REGISTRY = CollectorRegistry()
 _RUN_S = (1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200)
 ENDINGS = (
     *("backup.completed", "backup.failed", "backup.cancelled"),
-    *("backup.verified", "backup.corrupted"),
+    *("backup.verified", "backup.corrupted", "archive.verified", "archive.corrupted"),
     *("restore.completed", "restore.failed", "restore.cancelled"),
     *("notification.sent", "notification.failed"),
 )

@@ -25,6 +25,8 @@ from shared.messages.facts import (
     ArchiveFailed,
     ArchiveReplicated,
     ArchiveRequested,
+    BackupHeld,
+    BackupReleased,
 )
 from shared.messages.facts.archives import ArchiveFact, archive_id
 from shared.messages.values import Problem
@@ -163,16 +165,28 @@ class Copier:
         """Say that objects of the copy may be gone from now on; False when it is not to go."""
         if copy.wish:
             return await self._ledger.begin_deletion(copy.backup_id, history)
-        told = await self._bus.last_of(f"evt.archive.*.core.{copy.archive_id}")
+        told = await self._told(copy.archive_id)
         facts = [(one.seq, one.message) for one in told]
-        if copy_is_begun(facts):
-            return True  # half of it may be gone, which a hold does not bring back
-        # Asked last: a hold is said of the backup, so nothing refuses what is said of the copy.
-        held = (await self._ledger.history(copy.backup_id)).is_held(now())
-        if held or not copy_is_due(facts, now()):
-            return False
-        last = max(told, key=_place)
-        return await self._say(ArchiveDeletionBegun, copy.archive_id, copy.backup_id, last=last)
+        if not copy_is_begun(facts):
+            held = (await self._ledger.history(copy.backup_id)).is_held(now())
+            if held or not copy_is_due(facts, now()):
+                return False
+            last = max(told, key=_place)
+            if not await self._say(
+                ArchiveDeletionBegun, copy.archive_id, copy.backup_id, last=last
+            ):
+                return False
+        return not await self._is_held_since_before(copy)
+
+    async def _is_held_since_before(self, copy: Standing) -> bool:
+        """Whether a hold lies on the backup that was laid before the deletion of the copy began: it
+        is said of the backup, so that it refuses nothing that is said of the copy. A later one
+        does not bring back what may be gone."""
+        told = await self._told(copy.archive_id)
+        begun = [one.seq for one in told if isinstance(one.message, ArchiveDeletionBegun)]
+        history = await self._ledger.history(copy.backup_id)
+        laid = max(history.seq_of(BackupHeld), history.seq_of(BackupReleased))
+        return history.is_held(now()) and laid < max(begun, default=0)
 
     async def _say(
         self,
@@ -185,7 +199,7 @@ class Copier:
     ) -> bool:
         """Say what became of the copy, unless something else was said of it meanwhile: since
         `last`, if that is given."""
-        subject, last = f"evt.archive.*.core.{about}", last or await self._said(about)
+        subject, last = f"evt.archive.*.*.{about}", last or await self._said(about)
         fact = kind(
             id=consequence(last.message.id, kind.__name__),
             actor=ACTOR,
@@ -203,7 +217,11 @@ class Copier:
 
     async def _said(self, about: UUID) -> Delivery:
         """What was said last of the copy."""
-        return max(await self._bus.last_of(f"evt.archive.*.core.{about}"), key=_place)
+        return max(await self._told(about), key=_place)
+
+    async def _told(self, about: UUID) -> list[Delivery]:
+        """The last fact of each kind about the copy."""
+        return await self._bus.last_of(f"evt.archive.*.*.{about}")
 
 
 def _place(delivery: Delivery) -> int:

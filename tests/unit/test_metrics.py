@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import aiohttp
 import pytest
 from prometheus_client.core import GaugeMetricFamily
 
 from services.launcher.ports import free_port
 from shared import metrics
+from shared.messages.facts import AnyFact
 from shared.metrics import MetricsSettings
 from tests.support.openmetrics import samples
 from tests.unit.auditor.events import backup_story
@@ -30,6 +35,17 @@ def test_a_completed_backup_counts_its_time_and_its_bytes() -> None:
 
 def test_endings_are_counted_from_zero() -> None:
     assert 'holdfast_messages_said_total{type="backup.failed"}' in samples(metrics.exposed())
+
+
+def test_all_that_an_alert_counts_is_counted_from_zero() -> None:
+    """`increase` is nothing over the first sample of a series: the first one would go unheard."""
+    alerts = Path(__file__).parents[2] / "docs" / "monitoring" / "alerts.yaml"
+    patterns = re.findall(r'holdfast_events_total\{type=~?"([^"]+)"\}', alerts.read_text())
+    types = {str(one.__struct_config__.tag) for one in get_args(AnyFact)}
+    told = {one for one in types if any(re.fullmatch(pattern, one) for pattern in patterns)}
+
+    assert len(told) >= len(patterns) > 0
+    assert told - {*metrics.ENDINGS} == set()
 
 
 async def test_a_process_serves_its_metrics_where_it_is_told_to() -> None:

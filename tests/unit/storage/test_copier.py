@@ -14,8 +14,8 @@ from services.storage.copier import Copier
 from services.storage.copies import Standing
 from services.storage.ledger import Ledger
 from services.storage.opening import Desk
-from shared.bus import Delivery
-from shared.bus.base import EVENTS
+from shared.bus import Delivery, Expect
+from shared.bus.base import EVENTS, Appended
 from shared.bus.memory import MemoryBus, MemoryServer
 from shared.messages.base import now
 from shared.messages.facts import (
@@ -33,9 +33,11 @@ Meanwhile = Callable[[], Awaitable[object]]
 
 
 class Beside(MemoryBus):
-    """A connection beside which others speak: `meanwhile`, once, after the copy was looked at."""
+    """A connection beside which others speak, once: `meanwhile`, after the copy was looked at, and
+    `just_before` it is said that its deletion begins."""
 
     meanwhile: Meanwhile | None = None
+    just_before: Meanwhile | None = None
 
     async def last_of(self, subject: str) -> list[Delivery]:
         found = await super().last_of(subject)
@@ -43,6 +45,12 @@ class Beside(MemoryBus):
             speak, self.meanwhile = self.meanwhile, None
             await speak()
         return found
+
+    async def append(self, message: Any, *, expect: Expect | None = None) -> Appended:
+        if isinstance(message, ArchiveDeletionBegun) and self.just_before is not None:
+            speak, self.just_before = self.just_before, None
+            await speak()
+        return await super().append(message, expect=expect)
 
 
 class OneLeft(NoCopies):
@@ -132,6 +140,22 @@ async def test_a_copy_under_a_hold_of_this_moment_stays(leaving: Leaving) -> Non
     await leaving.remove()
 
     assert (leaving.said(ArchiveDeletionBegun), leaving.said(ArchiveDeleted)) == (0, 0)
+
+
+async def test_a_hold_that_was_laid_before_the_deletion_began_wins_and_one_after_it_does_not(
+    leaving: Leaving,
+) -> None:
+    hold = Said(leaving.others, backup_id=leaving.backup_id)
+    leaving.bus.just_before = hold.held
+
+    for _ in range(2):
+        await leaving.remove()
+        assert (leaving.said(ArchiveDeletionBegun), leaving.said(ArchiveDeleted)) == (1, 0)
+
+    await hold.released()
+    await hold.held()
+    await leaving.remove()
+    assert await names(leaving.store) == set()
 
 
 async def test_a_copy_that_expired_anew_waits_for_its_new_undo_window(leaving: Leaving) -> None:
