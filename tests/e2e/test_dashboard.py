@@ -808,6 +808,10 @@ async def test_an_operator_of_staging_stops_runs_and_checks_targets_there_and_no
             await servers.select_option(label="db-stop")
             await expect(check).to_be_visible()
             await expect(servers.locator("option").filter(has_text="db-main")).to_have_count(0)
+            told = "Your account may not restore from db-main to db-stop"
+            await expect(page.get_by_role("main")).to_contain_text(told)
+            restore = page.get_by_role("button", name="Restore", exact=True)
+            await expect(restore).to_have_count(0)
     finally:
         await holding.close()
         await context.close()
