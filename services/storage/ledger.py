@@ -22,6 +22,7 @@ from shared.messages.facts import (
     BackupDeletionBegun,
     BackupExpired,
     BackupImported,
+    BackupMoved,
     BackupRewrapped,
 )
 from shared.messages.facts.backups import BackupFact
@@ -56,10 +57,13 @@ class History(msgspec.Struct, frozen=True):
 
     def written(self, archived: Archived, store_id: str) -> Written:
         """What its archive in this store has to be when it is read again."""
-        sealed = self.last(BackupRewrapped)
-        if sealed is None or sealed.store_id != store_id:  # it has moved since
-            return written(archived.archive)
-        return written(archived.archive, (sealed.envelope, sealed.envelope_sha256))
+        sealed, moved = self.last(BackupRewrapped), self.last(BackupMoved)
+        newest: tuple[int, str] = (0, "")
+        if moved is not None and moved.to_store_id == store_id:
+            newest = moved.envelope, moved.envelope_sha256
+        if sealed is not None and sealed.store_id == store_id and sealed.envelope > newest[0]:
+            newest = sealed.envelope, sealed.envelope_sha256
+        return written(archived.archive, newest)
 
     def seq_of(self, kind: type[BackupFact]) -> int:
         """The place of the last fact of the kind; 0 when there is none."""

@@ -16,6 +16,7 @@ from shared.messages.facts import (
     ArchiveExpired,
     ArchiveReplicated,
     ArchiveRequested,
+    ArchiveRewrapped,
     BackupMoved,
 )
 from shared.messages.facts.archives import archive_id
@@ -94,6 +95,7 @@ class Mover:
         completed, copied = history.archived, await self._copied(one)
         if completed is None or copied is None or history.unwanted or history.is_held(now()):
             return
+        sealed = await self._sealed(one, copied)
         moved = following(
             BackupMoved,
             completed,
@@ -104,6 +106,8 @@ class Mover:
             stored_bytes=completed.archive.stored_bytes,
             locked_until=copied.locked_until,
             left_locked_until=one.locked_until,
+            envelope=sealed.envelope,
+            envelope_sha256=sealed.envelope_sha256,
         )
         left = ArchiveExpired(
             id=consequence(moved.id, "left"),
@@ -119,6 +123,17 @@ class Mover:
         with suppress(WrongSequenceError):  # somebody wants it deleted, or lays a hold on it
             appended = await self._bus.append_all([Draft(moved, expected), Draft(left)])
             await self._catalogue.at_least(appended.seq)
+
+    async def _sealed(
+        self, one: Moving, copied: ArchiveReplicated
+    ) -> ArchiveReplicated | ArchiveRewrapped:
+        """By which the copy has its newest envelope."""
+        about = archive_id(one.backup_id, one.to_store_id)
+        for delivery in await self._bus.last_of(f"evt.archive.rewrapped.core.{about}"):
+            sealed = delivery.message
+            if isinstance(sealed, ArchiveRewrapped) and sealed.envelope > copied.envelope:
+                return sealed
+        return copied
 
     async def _copied(self, one: Moving) -> ArchiveReplicated | None:
         about = archive_id(one.backup_id, one.to_store_id)

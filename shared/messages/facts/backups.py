@@ -219,7 +219,7 @@ class BackupMoved(BackupFact, frozen=True, kw_only=True):
     """Its copy in `to_store_id`, under `prefix`, is the backup's archive from now on.
 
     What stands in `from_store_id` is a copy, which expires at once. Both may be locked by their
-    stores: until `locked_until` and `left_locked_until`.
+    stores: until `locked_until` and `left_locked_until`. `envelope` is the copy's newest.
     """
 
     from_store_id: str
@@ -228,6 +228,8 @@ class BackupMoved(BackupFact, frozen=True, kw_only=True):
     stored_bytes: int
     locked_until: datetime | None = None
     left_locked_until: datetime | None = None
+    envelope: int = 0
+    envelope_sha256: str = ""
 
 
 class BackupGarbageDeleted(BackupFact, frozen=True, kw_only=True):

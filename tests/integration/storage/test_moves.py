@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -110,13 +111,19 @@ async def test_a_copy_that_stands_there_already_is_what_it_moves_to(
     hot, cold = stores
     async with storing(platform):
         backup, _ = await completed(platform, hot, further=["cold"])
-        await platform.heard(BackupMoved)
+        (moved,) = await platform.heard(BackupMoved)
         await platform.heard(ArchiveDeleted)
 
     assert len(await platform.all_of(ArchiveReplicated)) == 1
     assert (await row_of(platform, backup)).store_id == "cold"
     assert await contents(hot) == {}
-    assert len(await contents(cold)) > 3
+    there = await contents(cold)
+    assert len(there) > 3
+    # By which the scrub knows the envelope there, which a key rotation may have sealed anew.
+    envelope = there[f"{moved.prefix}/envelope.{moved.envelope}"]
+    assert moved.envelope_sha256 == hashlib.sha256(envelope).hexdigest()
+    row = await row_of(platform, backup)
+    assert (row.envelope, row.envelope_sha256) == (moved.envelope, moved.envelope_sha256)
 
 
 @pytest.mark.usefixtures("a_month_later")
