@@ -27,6 +27,7 @@ from shared.settings import ConfigurationError
 from tests.support.bus import QUICK, platform_nats
 from tests.support.nats import Nats
 from tests.support.proxy import Proxy, proxy
+from tests.support.waiting import eventually
 
 
 def expired(backup_id: UUID | None = None) -> BackupExpired:
@@ -57,9 +58,16 @@ async def stopped(server: Nats) -> AsyncIterator[None]:
     """SIGSTOP inside the block: the sockets live, nobody answers."""
     os.kill(server.pid, signal.SIGSTOP)
     try:
+        await eventually(lambda: _stands_still(server.pid), what="every thread stands still")
         yield
     finally:
         os.kill(server.pid, signal.SIGCONT)
+
+
+def _stands_still(pid: int) -> bool:
+    """A signal takes a moment, in which a busy machine may still answer."""
+    states = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(one.rpartition(")")[2].split()[0] == "T" for one in states)
 
 
 async def messages(bus: Bus) -> int:
@@ -180,7 +188,7 @@ async def test_an_append_to_a_stopped_server_lands_once_when_it_goes_on(
             asyncio.create_task(bus.append(expired())),
         ]
         await asyncio.sleep(1.5)
-        assert not any(task.done() for task in tasks)
+        assert [task for task in tasks if task.done()] == []
     await asyncio.wait_for(asyncio.gather(*tasks), 15)
     assert await messages(bus) == 2
 

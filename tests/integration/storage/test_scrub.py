@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 
 from services.executor.sifting import Parent
 from services.storage import scrubber, verification
-from services.storage.kept import ReadModelKept
+from services.storage.kept import Kept, ReadModelKept
 from services.storage.scrubber import Cycle
 from shared.archive.chain import Chain, Link
 from shared.archive.reader import open_envelope
@@ -259,7 +259,13 @@ async def test_a_cycle_goes_on_where_it_was_when_storage_comes_back(
         await platform.heard(BackupVerified, 2)
     for backup in (first, second):
         data_of(near, backup).write_bytes(flipped(data_of(near, backup).read_bytes()))
-    read, _ = await ReadModelKept(platform.model).after("s1", None, 2)
+
+    async def both() -> Sequence[Kept]:
+        found = await ReadModelKept(platform.model).after("s1", None, 2)
+        assert len(found) == 2
+        return found
+
+    read, _ = await eventually(both)
     cut_short = Cycle(began=now(), after=read.place)
     await platform.bus.kv("scrubs").put("s1", msgspec.json.encode(cut_short))
 
