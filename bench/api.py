@@ -17,7 +17,7 @@ import random
 import re
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,7 +102,7 @@ class Load:
 
     def __init__(self, url: str, token: str) -> None:
         self._place, self._token = urlsplit(url), token
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
         self.took_ms: list[float] = []
         self.statuses: Counter[int] = Counter()
 
@@ -131,7 +131,7 @@ class Load:
 
     async def _answered(self, method: str, path: str, body: bytes) -> int:
         if self._idle:
-            reader, writer = self._idle.pop()
+            reader, writer = self._idle.popleft()  # all in turn: one left idle is closed over there
         else:
             reader, writer = await asyncio.open_connection(self._place.hostname, self._place.port)
         writer.write(
@@ -226,7 +226,9 @@ async def _under_load(platform: Platform, access: str, options: argparse.Namespa
     heard, over = context.Queue(), context.Event()
     share = options.listeners // LISTENING_PROCESSES
     listeners = [
-        context.Process(target=listening, args=(platform.url, access, share, heard, over))
+        context.Process(
+            target=listening, args=(platform.url, access, share, heard, over), daemon=True
+        )
         for _ in range(LISTENING_PROCESSES)
     ]
     for one in listeners:

@@ -73,10 +73,7 @@ class Restore:
             finished = await self._finished_before(connection)
             if finished is not None:
                 return Restored(raw_bytes=finished, tables=await self._check(self._name))
-            tool, origin, beginning = await self._begin(connection.major, source)
-            counted = _Counted(beginning, source)
-            # On this connection still. Cut here, `undo_restore` drops what was made.
-            await self._create(connection, origin)
+            tool, counted = await self._begin(connection, source)
         try:
             await self._load(tool.path, counted, on_line)
             tables = await self._check(self._working)
@@ -98,8 +95,12 @@ class Restore:
         # Only what held exactly the recorded content was given the mark.
         return Restored(raw_bytes=finished, tables=list(self._target.tables))
 
-    async def _begin(self, major: int, source: Bytes) -> tuple[tools.Tool, Origin, bytes]:
-        """The tool, looked for while the archive is opened, and how the dump begins."""
+    async def _begin(self, connection: Connection, source: Bytes) -> tuple[tools.Tool, _Counted]:
+        """The tool, looked for while the archive is opened and the database made; and the dump.
+
+        Where this ends badly, `undo_restore` drops what was made.
+        """
+        major = connection.major
         looking = tools.find(self._at, "pg_restore", major, tls=self._login.tls != "off")
         finding = asyncio.create_task(looking)
         try:
@@ -108,7 +109,8 @@ class Restore:
                 raise VersionError(
                     f"the backup is from PostgreSQL {origin.major}, the target is {major}"
                 )
-            return await finding, origin, beginning
+            await self._create(connection, origin)
+            return await finding, _Counted(beginning, source)
         finally:
             await ended(finding)
 
@@ -157,6 +159,8 @@ class Restore:
     async def _check(self, database: str) -> list[TableContent]:
         expected: Sequence[TableContent] = self._target.tables
         async with self._analyzing(database), connected(self._login, self._at, database) as own:
+            # Somebody waits for it, and nobody else uses it yet: as parallel as the server likes.
+            await own.execute("reset max_parallel_workers_per_gather")
             found = await content(own, check_of(expected))
             require_same(expected, found)
         return found
