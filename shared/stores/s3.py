@@ -215,6 +215,11 @@ class S3(
     def _objects(self) -> S3Store:
         return open_bucket(self)
 
+    @cached_property
+    def _calls_ranges_200(self) -> asyncio.Event:
+        """Set once the service sent the range that was asked for, but called it 200, not 206."""
+        return asyncio.Event()
+
     def _path(self, key: str) -> str:
         """Where an object lies in the bucket."""
         key_parts(key)
@@ -253,13 +258,16 @@ class S3(
             if whole:
                 return bytes(await (await obstore.get_async(self._objects, path)).bytes_async())
             try:
-                return bytes(
-                    await obstore.get_range_async(self._objects, path, start=start, length=length)
-                )
+                if not self._calls_ranges_200.is_set():
+                    return bytes(
+                        await obstore.get_range_async(
+                            self._objects, path, start=start, length=length
+                        )
+                    )
             except GenericError as error:
                 if "NotPartial" not in str(error):
                     raise
-        # Some services send the range that was asked for, but call it 200 instead of 206.
+                self._calls_ranges_200.set()
         return await s3_control.read_range(self, path, start, length)
 
     async def _completed(self, path: str, upload: Upload) -> bool:
@@ -279,9 +287,9 @@ class S3(
         Only the checksum of a multipart object counts: the store must have computed that one,
         while some just give back the header that came with a single request.
         """
-        if await self._size(path) != upload.size:
+        size, echo = await s3_control.size_and_checksum(self, path)
+        if size != upload.size:
             raise ObjectDamagedError("the store holds another number of bytes than was sent")
-        echo = await s3_control.checksum(self, path)
         if upload.parts < 2 or echo is None:
             return False
         if echo.partition("-")[0] != upload.composite():

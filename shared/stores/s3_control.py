@@ -117,14 +117,14 @@ async def abort(at: Connection, folder: str, before: datetime, *, exact: bool = 
 
 
 @_patient
-async def checksum(at: Connection, path: str) -> str | None:
-    """The SHA-256 checksum the service keeps of the object, in S3's own notation."""
+async def size_and_checksum(at: Connection, path: str) -> tuple[int, str | None]:
+    """An object's bytes, and the SHA-256 checksum the service keeps of it, in S3's own notation."""
     async with _control(at) as client:
         found = await client.stat_object(
             at.bucket, path, extra_headers={"x-amz-checksum-mode": "ENABLED"}
         )
     headers = {name.lower(): value for name, value in dict(found.metadata or {}).items()}
-    return headers.get("x-amz-checksum-sha256") or None
+    return int(found.size or 0), headers.get("x-amz-checksum-sha256") or None
 
 
 @_patient

@@ -37,9 +37,8 @@ class Upload:
         return len(self._part_digests)
 
     async def write(self, chunk: bytes) -> None:
-        await asyncio.to_thread(self._digest, chunk)
         with named_errors():
-            await self._writer.write(chunk)
+            await asyncio.gather(asyncio.to_thread(self._digest, chunk), self._writer.write(chunk))
 
     async def close(self) -> bool:
         """Complete the object; False where nobody said whether it is.
