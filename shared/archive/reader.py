@@ -136,7 +136,7 @@ async def _frames(
     store: Store, prefix: str, body: Body, archive_key: bytes
 ) -> AsyncGenerator[Frame, None]:
     """The rows of the frame table; all of the index is read and checked on the way."""
-    reader = IndexReader()
+    reader = IndexReader({Frame})
     async with aclosing(_opened(store, prefix, body, Role.INDEX, archive_key)) as opened:
         async for plain in opened:
             segments = await asyncio.to_thread(lambda data: [*reader.feed(data)], plain)
