@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Text, cast, func, select
+from sqlalchemy import Row, Text, cast, select
 
+from shared.last_good import last_good
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.tables import backups, databases, objectives, servers
+from shared.readmodel.tables import databases, objectives, servers
 
 AT_RISK = 0.8
 """The share of the allowed time after which an objective is in danger."""
@@ -100,21 +101,11 @@ async def objectives_of(read_model: ReadModel) -> list[Objective]:
 
 async def databases_of(read_model: ReadModel) -> list[Protected]:
     """Every known database; raises UnavailableError."""
-    good = (
-        select(func.max(backups.c.taken_at))
-        .where(
-            backups.c.database_id == databases.c.id,
-            backups.c.status == "completed",
-            backups.c.proof != "corrupt",
-        )
-        .correlate(databases)
-        .scalar_subquery()
-        .label("good_at")
-    )
-    query = select(databases, servers.c.name.label("server"), servers.c.group_ids, good).outerjoin(
+    good = await last_good(read_model)
+    query = select(databases, servers.c.name.label("server"), servers.c.group_ids).outerjoin(
         servers, servers.c.id == cast(databases.c.server_id, Text)
     )
-    return [_protected(row) for row in await read_model.rows(query)]
+    return [_protected(row, good.get(row.id)) for row in await read_model.rows(query)]
 
 
 def _objective(row: Row[Any]) -> Objective:
@@ -129,7 +120,7 @@ def _objective(row: Row[Any]) -> Objective:
     )
 
 
-def _protected(row: Row[Any]) -> Protected:
+def _protected(row: Row[Any], good_at: datetime | None) -> Protected:
     return Protected(
         id=row.id,
         server_id=row.server_id,
@@ -137,6 +128,6 @@ def _protected(row: Row[Any]) -> Protected:
         server=row.server or "",
         group_ids=frozenset(row.group_ids or ()),
         tags=frozenset(row.tags),
-        good_at=row.good_at,
+        good_at=good_at,
         seen_at=row.seen_at,
     )

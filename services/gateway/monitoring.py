@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, cast
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import Row, Select, func, select, union_all
-from sqlalchemy import cast as cast_sql
 
 from services.gateway.beats import Beats
 from services.gateway.event_counts import EventCounts
@@ -27,7 +27,6 @@ from shared.readmodel.tables import (
     archives,
     audit_checkpoints,
     backups,
-    databases,
     runs,
     servers,
     stores,
@@ -121,30 +120,22 @@ class Monitoring:
         return family
 
     async def _backups(self) -> list[Metric]:
-        good = _last_good()
-        query = (
-            select(databases.c.id, databases.c.name, servers.c.name.label("server"), good)
-            .outerjoin(servers, servers.c.id == cast_sql(databases.c.server_id, servers.c.id.type))
-            .where(good.is_not(None))
-            .order_by(good)
-        )
+        known = await databases_of(self._read_model)
+        good = [(one.good_at, one) for one in known if one.good_at is not None]
         ages = GaugeMetricFamily(
             "holdfast_backup_age_seconds",
             "Age of the data in the last good backup, per database; the oldest ones only.",
             labels=["database_id", "database", "server"],
         )
-        rows = await self._rows(query.limit(LABELLED))
-        for row in rows:
-            ages.add_metric([str(row.id), row.name, row.server or ""], self._age(row.good))
-        known = await self._rows(select(func.count()).select_from(databases))
-        protected = await self._rows(select(func.count()).select_from(query.subquery()))
+        for at, one in sorted(good, key=itemgetter(0))[:LABELLED]:
+            ages.add_metric([str(one.id), one.name, one.server], self._age(at))
         return [
             ages,
-            _one("holdfast_databases", "Known databases.", known[0][0]),
+            _one("holdfast_databases", "Known databases.", len(known)),
             _one(
                 "holdfast_databases_without_backup",
                 "Known databases that have no good backup.",
-                known[0][0] - protected[0][0],
+                len(known) - len(good),
             ),
         ]
 
@@ -219,21 +210,6 @@ class Monitoring:
 
     def _age(self, at: datetime) -> float:
         return max(0.0, (self._clock() - at).total_seconds())
-
-
-def _last_good() -> Any:
-    """When the data of a database's last good backup was taken."""
-    return (
-        select(func.max(backups.c.taken_at))
-        .where(
-            backups.c.database_id == databases.c.id,
-            backups.c.status == "completed",
-            backups.c.proof != "corrupt",
-        )
-        .correlate(databases)
-        .scalar_subquery()
-        .label("good")
-    )
 
 
 def _one(name: str, text: str, value: float) -> Metric:

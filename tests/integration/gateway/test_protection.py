@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from shared.messages.facts import BackupFailed
+from shared.messages.facts import (
+    ArchiveReplicated,
+    ArchiveRequested,
+    BackupCorrupted,
+    BackupFailed,
+)
+from shared.messages.facts.archives import archive_id
 from shared.messages.values import Grant, Problem, Role
 from tests.integration.gateway.platform import Gateway
 from tests.integration.gateway.test_accounts import sign_in_as
 from tests.integration.gateway.test_backups import completed, projected
+from tests.support.waiting import eventually
+
+FLIPPED = Problem(code="archive.object_changed", cause="a bit is flipped")
 
 
 async def backed_up(gateway: Gateway, folder: Path, *names: str) -> dict[str, Any]:
@@ -69,3 +78,71 @@ async def test_whoever_sees_no_server_there_sees_no_database_and_no_day(
     assert days["items"] == []
     assert (await gateway.call("GET", "/backups/days?days=9999")).status_code == 400
     assert (await gateway.call("GET", "/databases/protection?cursor=abc")).status_code == 400
+
+
+async def test_an_increment_whose_full_is_damaged_makes_no_database_safe(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    wish = await backed_up(gateway, tmp_path, "shop")
+    (old,) = (await gateway.call("GET", "/backups")).json()["items"]
+    full, increment = [
+        (await gateway.call("POST", "/backups", wish)).json()["id"] for _ in range(2)
+    ]
+    await completed(gateway, full)
+    await completed(gateway, increment, parent=full)
+    newest = await _good_at(gateway)
+
+    await projected(gateway, BackupCorrupted(backup_id=UUID(full), problem=FLIPPED))
+    older = await _good_at(gateway)
+    await projected(gateway, BackupCorrupted(backup_id=UUID(old["id"]), problem=FLIPPED))
+    none = await _shown(gateway)
+
+    taken = (await gateway.call("GET", f"/backups/{increment}")).json()["taken_at"]
+    assert (newest, older) == (taken, old["taken_at"])
+    assert (none["safety"], none["good_at"]) == ("unprotected", None)
+
+
+async def test_an_increment_stays_good_while_a_copy_of_its_full_does(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    wish = await backed_up(gateway, tmp_path, "shop")
+    (full,) = (await gateway.call("GET", "/backups")).json()["items"]
+    increment = (await gateway.call("POST", "/backups", wish)).json()["id"]
+    await completed(gateway, increment, parent=full["id"])
+    id_ = UUID(full["id"])
+    copy: dict[str, Any] = {
+        "archive_id": archive_id(id_, "far"),
+        "backup_id": id_,
+        "store_id": "far",
+    }
+    await projected(gateway, ArchiveRequested(**copy))
+    stored = ArchiveReplicated(**copy, prefix="x", stored_bytes=1, seconds=0.1)
+    await projected(gateway, stored)
+
+    await projected(gateway, BackupCorrupted(backup_id=id_, problem=FLIPPED))
+
+    taken = (await gateway.call("GET", f"/backups/{increment}")).json()["taken_at"]
+    assert await _good_at(gateway) == taken
+
+
+async def test_what_is_to_be_deleted_makes_no_database_safe(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    await backed_up(gateway, tmp_path, "shop")
+    (only,) = (await gateway.call("GET", "/backups")).json()["items"]
+
+    assert (await gateway.call("DELETE", f"/backups/{only['id']}")).status_code == 202
+
+    async def told() -> bool:
+        return (await _shown(gateway))["safety"] == "unprotected"
+
+    await eventually(told)
+
+
+async def _shown(gateway: Gateway) -> dict[str, Any]:
+    (item,) = (await gateway.call("GET", "/databases/protection")).json()["items"]
+    return dict(item)
+
+
+async def _good_at(gateway: Gateway) -> str | None:
+    return (await _shown(gateway))["good_at"]
