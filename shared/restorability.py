@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -70,8 +70,19 @@ def restorability(backup: Standing, others: Mapping[UUID, Standing]) -> Restorab
     return Restorability(state=Restorable.BROKEN, reason="its chain leads nowhere")
 
 
+class Chained(Protocol):
+    """What a row of `backups` says of its chain."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def parent_id(self) -> UUID | None: ...
+    @property
+    def chain_id(self) -> UUID | None: ...
+
+
 async def restorabilities(
-    read_model: ReadModel, rows: Sequence[Row[Any]]
+    read_model: ReadModel, rows: Sequence[Chained] | Sequence[Row[Any]]
 ) -> dict[UUID, Restorability]:
     """Of rows of `backups`; of those that were never completed there is nothing to say."""
     ended = [row for row in rows if row.chain_id is not None]

@@ -305,7 +305,7 @@ export interface paths {
         };
         /**
          * ListBackups
-         * @description List backups, the newest first.
+         * @description List backups, the newest first, and whether each can be restored.
          */
         get: operations["list_backups"];
         put?: never;

@@ -6,6 +6,13 @@ import { usePages } from './pages'
 export type Backup = Schemas['Backup']
 export type Restore = Schemas['Restore']
 
+/** What is known of a backup's archive, and where that is worse, of its chain: null where nothing is. */
+export function proofOf({ status, proof, restorability }: Pick<Backup, 'status' | 'proof' | 'restorability'>) {
+  if (status !== 'completed') return null
+  if (restorability?.state === 'broken' && proof !== 'corrupt') return { status: 'corrupt', text: 'Broken chain' } as const
+  return proof && proof !== 'unverified' ? ({ status: proof, text: undefined } as const) : null
+}
+
 interface Wanted {
   status?: string
   database_id?: string

@@ -10,6 +10,7 @@ import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
+from msgspec.structs import replace
 from sqlalchemy import Row, Select, select
 
 from services.gateway import configured
@@ -164,7 +165,7 @@ async def list_backups(  # noqa: PLR0913, PLR0917 - an argument per query parame
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Backup]:
-    """List backups, the newest first."""
+    """List backups, the newest first, and whether each can be restored."""
     window = Window(
         column=backups.c.requested_at,
         id_column=backups.c.id,
@@ -175,7 +176,10 @@ async def list_backups(  # noqa: PLR0913, PLR0917 - an argument per query parame
     )
     query = _filtered(status, database_id, server_id, chain_id)
     query = query.where(visible(caller, Right.BACKUPS_READ, backups.c.server_id))
-    return await listed(deps, query, window, backup_of)
+    page = await listed(deps, query, window, backup_of)
+    known = await restorabilities(deps.read_model, page.items)
+    items = [replace(one, restorability=known.get(one.id)) for one in page.items]
+    return replace(page, items=items)
 
 
 def _filtered(

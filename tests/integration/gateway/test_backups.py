@@ -442,7 +442,9 @@ async def test_a_backup_whose_full_was_found_corrupt_is_shown_as_broken(
     await projected(gateway, BackupCorrupted(backup_id=UUID(full), problem=problem))
 
     shown = (await gateway.call("GET", f"/backups/{increment}")).json()
+    listed = (await gateway.call("GET", f"/backups?chain_id={full}")).json()["items"]
 
+    assert [one["restorability"]["state"] for one in listed] == ["broken", "broken"]
     assert shown["restorability"]["state"] == "broken"
     assert full in shown["restorability"]["reason"]
 
