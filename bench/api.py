@@ -29,7 +29,6 @@ import uvloop
 from uuid_utils.compat import uuid7
 
 from bench.figures import percentile, report
-from bench.projection import as_gateway
 from services.cli.demo.api import first_admin
 from services.launcher.directory import DataDirectory
 from services.launcher.up import Platform, running
@@ -236,7 +235,7 @@ async def _under_load(platform: Platform, access: str, options: argparse.Namespa
     for _ in listeners:
         assert await asyncio.to_thread(heard.get, True, 120) == "ready"
     load = Load(platform.url, access)
-    async with connect(as_gateway(platform.installation), source="bench") as bus:
+    async with connect(platform.installation.bus_settings("gateway"), source="bench") as bus:
         told, _ = await asyncio.gather(
             tell(bus, options.seconds), load.run(options.rate, options.seconds)
         )

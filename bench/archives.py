@@ -38,6 +38,7 @@ from shared.archive.envelopes import open_envelope
 from shared.archive.keys import RecipientKey, SigningKey, Trust, WorkerIdentity, certify
 from shared.archive.manifest import About
 from shared.stores import Local, Store
+from tests.support.listening import listening
 from tests.support.s3 import S3, make_bucket, moto_s3, rclone_s3
 
 PLATFORM, WORKER, OWNER = (SigningKey.generate(), SigningKey.generate(), RecipientKey.generate())
@@ -226,9 +227,8 @@ async def _line(endpoint: str, bytes_s: int) -> AsyncIterator[str]:
         with suppress(asyncio.CancelledError):  # the bench is over
             await asyncio.gather(forward(reader, ours, True), forward(theirs, writer, False))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 16)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(serve) as here:
+        yield f"http://127.0.0.1:{here}"
 
 
 def _peak() -> int:

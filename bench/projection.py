@@ -23,10 +23,8 @@ from uuid_utils.compat import uuid7
 
 from bench.figures import percentile, report
 from services.launcher.directory import DataDirectory
-from services.launcher.installation import Installation
 from services.launcher.up import running
 from shared.bus import Bus
-from shared.bus.connection import BusSettings
 from shared.bus.jetstream import connect
 from shared.messages.settings import PolicySetting
 from shared.messages.wire import encode, headers
@@ -78,15 +76,6 @@ async def projected(bus: Bus, model: ReadModel, count: int) -> float:
     return count / (time.monotonic() - began)
 
 
-def as_gateway(installation: Installation) -> BusSettings:
-    """How the gateway reaches NATS."""
-    return BusSettings(
-        nats_url=installation.nats_url,
-        nats_user="gateway",
-        nats_password=installation.passwords.read("nats-gateway"),
-    )
-
-
 async def steadily(bus: Bus, model: ReadModel, per_s: float, seconds: float) -> list[float]:
     """Seconds from the append of each event until it was visible, at a rate."""
     pending: list[tuple[int, float]] = []
@@ -123,7 +112,7 @@ async def measure(count: int, rounds: int, seconds: float) -> bool:
             installation = platform.installation
             url = installation.database_url("reader").read_text()
             async with (
-                connect(as_gateway(installation), source="bench") as bus,
+                connect(installation.bus_settings("gateway"), source="bench") as bus,
                 read_model(url) as model,
             ):
                 with nats_server(Path(name) / "bare") as server:

@@ -33,7 +33,7 @@ from services.launcher.installation import SERVICES, Installation
 from services.launcher.up import Platform, running
 from shared.bus import Bus
 from shared.bus.base import COMMANDS, EVENTS
-from shared.bus.jetstream import BusSettings, connect
+from shared.bus.jetstream import connect
 from shared.keys.worker import public_half
 from shared.messages.base import Message
 from shared.messages.facts import BackupRequested, ServerDiscovered
@@ -132,12 +132,7 @@ async def append_all(bus: Bus, messages: Iterable[Message]) -> None:
 @asynccontextmanager
 async def bus_of(installation: Installation, user: str) -> AsyncIterator[Bus]:
     """A bus as one service has it."""
-    settings = BusSettings(
-        nats_url=installation.nats_url,
-        nats_user=user,
-        nats_password=installation.passwords.read(f"nats-{user}"),
-    )
-    async with connect(settings, source="bench") as bus:
+    async with connect(installation.bus_settings(user), source="bench") as bus:
         yield bus
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, and_, not_, select, true
 
 from shared.readmodel.among import among
 from shared.readmodel.reader import ReadModel
-from shared.readmodel.standing import is_good
+from shared.readmodel.standing import is_good, is_whole
 from shared.readmodel.tables import backups, databases
 from shared.restorability import Restorable, restorabilities
 
@@ -42,20 +42,16 @@ async def last_good(read_model: ReadModel) -> dict[UUID, datetime]:
     return found
 
 
-def _whole() -> ColumnElement[bool]:
-    """In its own store; what it builds on is another question."""
-    return and_(
-        backups.c.status == "completed",
-        backups.c.proof != "corrupt",
-        backups.c.delete_requested_at.is_(None),
-        backups.c.taken_at.is_not(None),
-    )
+def _candidate() -> ColumnElement[bool]:
+    """What it builds on is another question. A copy alone does not count: see above."""
+    wanted = backups.c.delete_requested_at.is_(None)
+    return and_(is_whole(), wanted, backups.c.taken_at.is_not(None))
 
 
 async def _newest(read_model: ReadModel) -> Sequence[Row[Any]]:
     one = (
         select(*_COLUMNS)
-        .where(backups.c.database_id == databases.c.id, _whole())
+        .where(backups.c.database_id == databases.c.id, _candidate())
         .order_by(backups.c.taken_at.desc())
         .limit(1)
         .lateral()
@@ -66,6 +62,8 @@ async def _newest(read_model: ReadModel) -> Sequence[Row[Any]]:
 async def _broken(read_model: ReadModel, rows: Sequence[Row[Any]]) -> list[Row[Any]]:
     """Those that build on something that is gone or damaged. Of whole chains nothing is read."""
     chained = {row.chain_id for row in rows if row.parent_id is not None}
+    if not chained:
+        return []
     query = select(backups.c.chain_id).where(among(backups.c.chain_id, chained), not_(is_good()))
     doubtful = {row.chain_id for row in await read_model.rows(query.distinct())}
     doubted = [row for row in rows if row.parent_id is not None and row.chain_id in doubtful]
@@ -88,7 +86,7 @@ async def _pages(
 ) -> AsyncIterator[Sequence[Row[Any]]]:
     query = (
         select(*_COLUMNS)
-        .where(backups.c.database_id == database_id, _whole())
+        .where(backups.c.database_id == database_id, _candidate())
         .order_by(backups.c.taken_at.desc())
         .limit(_AT_ONCE)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
 from operator import itemgetter
@@ -19,7 +19,7 @@ from services.gateway.beats import Beats
 from services.gateway.event_counts import EventCounts
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS, Entry
-from shared.objectives import Standing, databases_of, judged, objectives_of
+from shared.objectives import Protected, Standing, databases_of, judged, objectives_of
 from shared.readmodel.reader import ReadModel
 from shared.readmodel.tables import (
     COPIED,
@@ -60,13 +60,14 @@ class Monitoring:
     async def _state(self) -> list[Metric]:
         async with self._turn:
             if time.monotonic() - self._seen_s >= FRESH_S:
+                known = await databases_of(self._read_model)
                 self._seen = [
                     *await self._log(),
                     await self._queue(),
-                    *await self._backups(),
+                    *self._backups(known),
                     *await self._stores(),
                     await self._servers(),
-                    await self._objectives(),
+                    await self._objectives(known),
                     await self._services(),
                 ]
                 self._seen_s = time.monotonic()
@@ -119,8 +120,7 @@ class Monitoring:
             family.add_metric(labels, count)
         return family
 
-    async def _backups(self) -> list[Metric]:
-        known = await databases_of(self._read_model)
+    def _backups(self, known: Sequence[Protected]) -> list[Metric]:
         good = [(one.good_at, one) for one in known if one.good_at is not None]
         ages = GaugeMetricFamily(
             "holdfast_backup_age_seconds",
@@ -181,12 +181,11 @@ class Monitoring:
             family.add_metric([health], number)
         return family
 
-    async def _objectives(self) -> Metric:
+    async def _objectives(self, known: Sequence[Protected]) -> Metric:
         wanted = await objectives_of(self._read_model)
         counted = {(one.name, standing.value): 0 for one in wanted for standing in Standing}
-        if wanted:
-            for one in judged(await databases_of(self._read_model), wanted, self._clock()):
-                counted[one.objective.name, one.standing.value] += 1
+        for one in judged(known, wanted, self._clock()):
+            counted[one.objective.name, one.standing.value] += 1
         family = GaugeMetricFamily(
             "holdfast_objective_databases",
             "Databases under each objective, by how they stand to it.",

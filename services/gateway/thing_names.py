@@ -26,6 +26,7 @@ from sqlalchemy import Text as SqlText
 from services.gateway.audit_entries import said_by
 from services.gateway.dependencies import Dependencies
 from shared.readmodel import tables
+from shared.readmodel.among import among
 from shared.readmodel.tables import (
     archives,
     audit_logs,
@@ -145,7 +146,7 @@ def linked_by_key(noun: str, keys: set[str]) -> Executable:
 def _among(key: ColumnElement[Any], keys: set[str]) -> ColumnElement[bool]:
     """A key that is cast is found by no index: that reads all of what may be a million backups."""
     native = isinstance(key.type, Uuid)
-    return key.in_([UUID(one) if native else one for one in sorted(keys)])
+    return among(key, [UUID(one) if native else one for one in sorted(keys)])
 
 
 class _Link(msgspec.Struct, frozen=True):

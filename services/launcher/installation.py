@@ -87,12 +87,12 @@ class Installation:
         """The file with the URL of `writer` or `reader`."""
         return self.home.state / f"database_url.{role}"
 
-    def bus_settings(self) -> BusSettings:
-        """How the launcher itself signs in to NATS."""
+    def bus_settings(self, user: str = "bootstrap") -> BusSettings:
+        """How a service, or without its name the launcher itself, signs in to NATS."""
         return BusSettings(
             nats_url=self.nats_url,
-            nats_user="bootstrap",
-            nats_password=self.passwords.read("nats-bootstrap"),
+            nats_user=user,
+            nats_password=self.passwords.read(f"nats-{user}"),
         )
 
     def processes(self, service: str) -> list[str]:

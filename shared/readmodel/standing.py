@@ -21,6 +21,11 @@ def stands() -> ColumnElement[bool]:
     )
 
 
+def is_whole() -> ColumnElement[bool]:
+    """The archive in its own store stands, and is not known to be damaged."""
+    return and_(backups.c.status == "completed", backups.c.proof != "corrupt")
+
+
 def is_good() -> ColumnElement[bool]:
     """An archive of it is kept that is not known to be damaged, and nobody wants it deleted."""
     copied = select(archives.c.id).where(
@@ -28,8 +33,7 @@ def is_good() -> ColumnElement[bool]:
         archives.c.status == "stored",
         archives.c.proof != "corrupt",
     )
-    own = and_(backups.c.status == "completed", backups.c.proof != "corrupt")
     return and_(
-        or_(own, and_(backups.c.status.in_(_ENDED_WELL), copied.exists())),
+        or_(is_whole(), and_(backups.c.status.in_(_ENDED_WELL), copied.exists())),
         backups.c.delete_requested_at.is_(None),
     )

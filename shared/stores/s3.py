@@ -257,17 +257,14 @@ class S3(
         with named_errors():
             if whole:
                 return bytes(await (await obstore.get_async(self._objects, path)).bytes_async())
-            try:
-                if not self._calls_ranges_200.is_set():
-                    return bytes(
-                        await obstore.get_range_async(
-                            self._objects, path, start=start, length=length
-                        )
-                    )
-            except GenericError as error:
-                if "NotPartial" not in str(error):
-                    raise
-                self._calls_ranges_200.set()
+            if not self._calls_ranges_200.is_set():
+                asked = obstore.get_range_async(self._objects, path, start=start, length=length)
+                try:
+                    return bytes(await asked)
+                except GenericError as error:
+                    if "NotPartial" not in str(error):
+                        raise
+                    self._calls_ranges_200.set()
         return await s3_control.read_range(self, path, start, length)
 
     async def _completed(self, path: str, upload: Upload) -> bool:

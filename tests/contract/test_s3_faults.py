@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from shared.stores import S3, s3_client
 from shared.stores.base import ObjectDamagedError, StoreError, StoreUnreachableError
 from tests.support.faulty_http import Fault, FaultyHttp, faulty_http
-from tests.support.s3 import S3Service, make_bucket, moto_s3, open_uploads
+from tests.support.s3 import S3Service, open_uploads
 
 SMALL = random.Random(1).randbytes(65_537)
 LARGE = random.Random(2).randbytes((9 << 20) + 1)  # two parts, and two ranges
@@ -23,21 +23,9 @@ WRONG = '"00000000000000000000000000000000"'
 PATIENCE_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def moto_service() -> Iterator[S3Service]:
-    with moto_s3() as service:
-        yield service
-
-
 @pytest.fixture
-async def service(moto_service: S3Service) -> S3Service:
-    await make_bucket(moto_service)
-    return moto_service
-
-
-@pytest.fixture
-async def proxy(service: S3Service) -> AsyncIterator[FaultyHttp]:
-    async with faulty_http(service.port) as passing:
+async def proxy(moto: S3Service) -> AsyncIterator[FaultyHttp]:
+    async with faulty_http(moto.port) as passing:
         yield passing
 
 
@@ -47,22 +35,22 @@ def prefix(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def well(service: S3Service, prefix: str) -> S3:
+def well(moto: S3Service, prefix: str) -> S3:
     """The same store, with nothing in between."""
-    return service.store(prefix)
+    return moto.store(prefix)
 
 
 @pytest.fixture
-def store(service: S3Service, proxy: FaultyHttp, prefix: str) -> S3:
-    return service.store(prefix, endpoint=proxy.url)
+def store(moto: S3Service, proxy: FaultyHttp, prefix: str) -> S3:
+    return moto.store(prefix, endpoint=proxy.url)
 
 
 @pytest.fixture
-def nothing_is_left(service: S3Service, well: S3, prefix: str) -> Callable[[], Awaitable[bool]]:
+def nothing_is_left(moto: S3Service, well: S3, prefix: str) -> Callable[[], Awaitable[bool]]:
     """Whether the bucket holds no object and no open upload."""
 
     async def looked() -> bool:
-        return await keys(well) == [] and await open_uploads(service, f"{well.prefix}/") == 0
+        return await keys(well) == [] and await open_uploads(moto, f"{well.prefix}/") == 0
 
     return looked
 
@@ -257,7 +245,7 @@ async def test_a_write_that_fails_for_good_leaves_nothing(
 @pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
 @pytest.mark.usefixtures("impatient")
 async def test_a_completion_whose_answer_is_lost_is_complete_if_the_store_vouches_for_it(
-    service: S3Service, store: S3, well: S3, proxy: FaultyHttp, times: int | None
+    moto: S3Service, store: S3, well: S3, proxy: FaultyHttp, times: int | None
 ) -> None:
     proxy.spoil(Fault(method="POST", target="uploadId=", swallow=True, times=times))
 
@@ -265,7 +253,7 @@ async def test_a_completion_whose_answer_is_lost_is_complete_if_the_store_vouche
 
     assert proxy.spoilt
     assert await read(well) == (LARGE, None)
-    assert await open_uploads(service, f"{well.prefix}/") == 0
+    assert await open_uploads(moto, f"{well.prefix}/") == 0
 
 
 @pytest.mark.parametrize("echoes", ["", "AAAA-2"])

@@ -28,7 +28,8 @@ from shared.stores.base import (
     StoreSettingsError,
     StoreUnreachableError,
 )
-from tests.support.s3 import S3Service, make_bucket, moto_s3, open_uploads, rclone_s3
+from tests.support.faulty_http import Fault, faulty_http
+from tests.support.s3 import S3Service, open_uploads, rclone_s3
 from tests.support.waiting import eventually
 
 PART = 8 << 20
@@ -38,18 +39,6 @@ PART = 8 << 20
 def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Service]:
     with rclone_s3(tmp_path_factory.mktemp("s3")) as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def moto_service() -> Iterator[S3Service]:
-    with moto_s3() as service:
-        yield service
-
-
-@pytest.fixture
-async def moto(moto_service: S3Service) -> S3Service:
-    await make_bucket(moto_service)
-    return moto_service
 
 
 async def megabytes(count: int) -> AsyncIterator[bytes]:
@@ -334,3 +323,18 @@ async def test_the_checksum_of_the_parts_is_compared_with_the_stores(moto: S3Ser
 
     assert several.checked
     assert not single.checked
+
+
+async def test_who_calls_a_range_200_is_asked_for_each_range_once(
+    rclone: S3Service, tmp_path: Path
+) -> None:
+    """Only the first answer has to show what kind of service it is."""
+    async with faulty_http(rclone.port) as passing:
+        store = rclone.store(f"of-{tmp_path.name}", endpoint=passing.url)
+        await store.put("three", megabytes(3 * PART >> 20))
+        passing.spoil(Fault(method="GET", asking="range: bytes"))  # which changes nothing
+
+        found = [piece async for piece in store.get("three")]
+
+    assert b"".join(found) == bytes(3 * PART)
+    assert passing.spoilt == 1 + len(found) == 4

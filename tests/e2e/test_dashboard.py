@@ -37,7 +37,7 @@ from services.launcher.directory import DataDirectory
 from services.launcher.up import Platform
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
-from shared.bus.jetstream import BusSettings, connect
+from shared.bus.jetstream import connect
 from shared.errors import InvalidInputError
 from shared.keys.reading import read_signing_key
 from tests.support.browser import browser
@@ -114,12 +114,7 @@ class House:
     @asynccontextmanager
     async def bus(self) -> AsyncIterator[Bus]:
         """The bus as the notifier uses it, who may write dead letters of any name."""
-        installation = self.platform.installation
-        settings = BusSettings(
-            nats_url=installation.nats_url,
-            nats_user="notifier",
-            nats_password=installation.passwords.read("nats-notifier"),
-        )
+        settings = self.platform.installation.bus_settings("notifier")
         async with connect(settings, source="test", gate=False) as bus:
             yield bus
 

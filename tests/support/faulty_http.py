@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
+from tests.support.listening import listening
+
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"(?im)^content-length: *(\d+)\r?$")
 
@@ -148,9 +150,5 @@ def _refusal(status: int) -> bytes:
 async def faulty_http(port: int) -> AsyncIterator[FaultyHttp]:
     """Such a proxy before `port` of this machine; it does no harm before it is told to."""
     passing = FaultyHttp(port)
-    server = await asyncio.start_server(passing.serve, "127.0.0.1", 0)
-    passing.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(passing.serve) as passing.port:
         yield passing
-    finally:
-        server.close()

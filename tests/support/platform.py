@@ -22,7 +22,7 @@ from services.launcher.ports import free_port
 from services.launcher.up import Platform, running
 from shared.bus import Bus, Delivery
 from shared.bus.base import EVENTS
-from shared.bus.jetstream import BusSettings, connect
+from shared.bus.jetstream import connect
 from tests.support.waiting import eventually
 
 ALL_AT_ONCE = 32
@@ -120,12 +120,7 @@ class Installed:
     @asynccontextmanager
     async def bus(self) -> AsyncIterator[Bus]:
         """The bus with every right, which no service has."""
-        installation = self.platform.installation
-        settings = BusSettings(
-            nats_url=installation.nats_url,
-            nats_user="bootstrap",
-            nats_password=installation.passwords.read("nats-bootstrap"),
-        )
+        settings = self.platform.installation.bus_settings()
         async with connect(settings, source="test", gate=False) as bus:
             yield bus
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from tests.support.listening import listening
+
 
 class Proxy:
     """Passes bytes on. `to_client` / `to_server` cleared: that direction drops everything.
@@ -76,10 +78,8 @@ async def _pass(
 async def proxy(port: int) -> AsyncIterator[Proxy]:
     """A proxy before `port` of this machine."""
     passing = Proxy(port)
-    server = await asyncio.start_server(passing.serve, "127.0.0.1", 0)
-    passing.port = server.sockets[0].getsockname()[1]
-    try:
-        yield passing
-    finally:
-        server.close()
-        passing.cut()
+    async with listening(passing.serve) as passing.port:
+        try:
+            yield passing
+        finally:
+            passing.cut()

@@ -343,8 +343,10 @@ def moved(event: BackupMoved, seq: int) -> Iterator[Change]:
         first = old["first_store_id"] or event.from_store_id
         there = {"store_id": event.to_store_id, "first_store_id": first, "prefix": event.prefix}
         there |= {"locked_until": event.locked_until, "key_id": None}
-        there |= {"envelope": event.envelope or None}
-        there |= {"envelope_sha256": event.envelope_sha256 or None}
+        there |= {
+            "envelope": event.envelope or None,
+            "envelope_sha256": event.envelope_sha256 or None,
+        }
         return old | there | {"version": seq}
 
     left = new_row(

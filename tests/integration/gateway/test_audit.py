@@ -67,8 +67,11 @@ async def test_the_names_of_things_are_found_by_their_keys(gateway: Gateway) -> 
         queries = {noun: named_by_key(columns, keys) for noun, columns in _NAMES.items()}
         queries |= {noun: linked_by_key(noun, keys) for noun in _OF}
         for noun, query in queries.items():
-            inlined = query.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
-            plan = await connection.exec_driver_sql(f"EXPLAIN {inlined}")
+            asked = query.compile(
+                dialect=engine.dialect, compile_kwargs={"render_postcompile": True}
+            )
+            values = tuple(asked.params[name] for name in asked.positiontup or ())
+            plan = await connection.exec_driver_sql(f"EXPLAIN {asked}", values)
             assert "Seq Scan" not in str(plan.all()), noun
         await connection.execute(text("RESET enable_seqscan"))
 

@@ -17,11 +17,10 @@ from services.cli.demo.fleet.databases import FLEET, Fleet
 from services.cli.demo.fleet.history import history
 from services.cli.demo.fleet.living import alive, talk
 from services.cli.demo.fleet.settings import make_places, make_rules
-from services.launcher.installation import Installation
 from services.launcher.up import Platform
 from shared.bus import Bus, Draft
 from shared.bus.base import EVENTS
-from shared.bus.jetstream import BusSettings, connect
+from shared.bus.jetstream import connect
 from shared.messages.settings import DatabaseSetting
 
 SERVICES = ("auditor", "gateway", "executor", "storage", "notifier")
@@ -45,7 +44,7 @@ async def sample_fleet(platform: Platform, password: str) -> AsyncIterator[tuple
         api = await stack.enter_async_context(first_admin(platform.url, token, password))
         settings = platform.installation.bus_settings()
         bus = await stack.enter_async_context(connect(settings, source="sample", gate=False))
-        settings = _executor(platform.installation)
+        settings = platform.installation.bus_settings("executor")
         voice = await stack.enter_async_context(connect(settings, source="sample", gate=False))
         await _announced(api)
         await platform.stop(MEDDLING)
@@ -53,14 +52,6 @@ async def sample_fleet(platform: Platform, password: str) -> AsyncIterator[tuple
         await stack.enter_async_context(alive(bus, voice, fleet))
         await talk(voice, fleet.running[0], LOG_LINES)
         yield api, voice, fleet
-
-
-def _executor(installation: Installation) -> BusSettings:
-    return BusSettings(
-        nats_url=installation.nats_url,
-        nats_user="executor",
-        nats_password=installation.passwords.read("nats-executor"),
-    )
 
 
 async def populate(api: Api, bus: Bus) -> Fleet:
