@@ -32,8 +32,8 @@ from shared.messages.facts import (
     KeyRewrapped,
     KeyRotated,
 )
-from shared.messages.values import ArchiveFacts, DatabaseRef
-from tests.support.archives import local, make_plan, text, write
+from shared.messages.values import DatabaseRef
+from tests.support.archives import archive_facts, local, make_plan, text, write
 from tests.support.evidence import Evidence
 from tests.support.platform import Installed, installed
 from tests.support.s3 import BUCKET, rclone_s3
@@ -82,15 +82,10 @@ async def archived(  # noqa: PLR0917 - what is written, and where
                         prefix=prefix,
                         started_at=now(),
                         seconds=1.0,
-                        archive=ArchiveFacts(
+                        archive=archive_facts(
                             raw_bytes=3000,
                             stored_bytes=receipt.stored_bytes,
                             manifest_sha256=receipt.manifest_sha256,
-                            codec="zstd",
-                            tool="pg_dump",
-                            tool_version="16",
-                            server_version="16",
-                            taken_at=now(),
                             recipients=[one.id for one in recipients],
                         ),
                     ),

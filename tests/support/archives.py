@@ -20,6 +20,8 @@ from shared.archive.keys import RecipientKey, SigningKey, Trust, WorkerIdentity,
 from shared.archive.manifest import About
 from shared.archive.matching import Matcher
 from shared.archive.reader import open_envelope, read_archive
+from shared.messages.base import now
+from shared.messages.values import ArchiveFacts
 from shared.stores import Local, Store
 
 SMALL = CutParameters(minimum=64, average=256, maximum=1024)
@@ -145,3 +147,18 @@ async def write_chain(folder: Path, increments: int, **changes: Any) -> tuple[by
         )
         names.insert(0, f"b{number}")
     return raw, names
+
+
+def archive_facts(**told: Any) -> ArchiveFacts:
+    """What a worker tells of an archive: small, of now, and with `told` in place of that."""
+    some = ArchiveFacts(
+        raw_bytes=1,
+        stored_bytes=1,
+        manifest_sha256="ab" * 32,
+        codec="zstd",
+        tool="pg_dump",
+        tool_version="16",
+        server_version="16",
+        taken_at=now(),
+    )
+    return msgspec.structs.replace(some, **told)

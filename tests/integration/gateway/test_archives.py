@@ -24,8 +24,9 @@ from shared.messages.facts import (
     StoreTestRequested,
 )
 from shared.messages.facts.archives import archive_id
-from shared.messages.values import ArchiveFacts, Problem
+from shared.messages.values import Problem
 from tests.integration.gateway.platform import Gateway, Platform
+from tests.support.archives import archive_facts
 from tests.support.waiting import eventually
 
 
@@ -56,14 +57,10 @@ async def completed(
     await platform.bus.append(
         BackupAttempted(**about, worker="w", store_id=stores[0], prefix=prefix)
     )
-    archive = ArchiveFacts(
+    archive = archive_facts(
         raw_bytes=1000,
         stored_bytes=size,
         manifest_sha256="0" * 64,
-        codec="zstd",
-        tool="pg_dump",
-        tool_version="16",
-        server_version="16",
         taken_at=datetime.now(UTC) - timedelta(minutes=1),
     )
     now = datetime.now(UTC)

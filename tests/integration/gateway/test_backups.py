@@ -27,9 +27,10 @@ from shared.messages.facts import (
 )
 from shared.messages.facts.archives import archive_id
 from shared.messages.output import OutputLine
-from shared.messages.values import ArchiveFacts, BackupType, FoundDatabase, Problem, Role
+from shared.messages.values import BackupType, FoundDatabase, Problem, Role
 from tests.integration.gateway.platform import Gateway, Platform
 from tests.integration.gateway.test_accounts import sign_in_as
+from tests.support.archives import archive_facts
 from tests.support.waiting import eventually
 
 
@@ -465,12 +466,10 @@ async def completed(gateway: Gateway, backup_id: str, parent: str | None = None)
         ),
     )
     at = datetime.now(UTC)
-    archive = ArchiveFacts(
+    archive = archive_facts(
         raw_bytes=10,
         stored_bytes=5,
         manifest_sha256="0" * 64,
-        codec="zstd",
-        tool="pg_dump",
         tool_version="16.14",
         server_version="16.14",
         taken_at=at,

@@ -36,12 +36,12 @@ from shared.messages.facts import (
     BackupExpired,
 )
 from shared.messages.facts.archives import archive_id
-from shared.messages.values import ArchiveFacts, Problem, Role
+from shared.messages.values import Problem, Role
 from tests.integration.gateway.platform import Gateway, Platform
 from tests.integration.gateway.signing import identified, signed
 from tests.integration.gateway.test_accounts import sign_in_as
 from tests.integration.gateway.test_backups import projected
-from tests.support.archives import RECIPIENT, local, make_plan, read, text, write
+from tests.support.archives import RECIPIENT, archive_facts, local, make_plan, read, text, write
 from tests.support.waiting import eventually
 
 RAW = text(300_000)
@@ -67,16 +67,7 @@ async def complete(gateway: Gateway, made: dict[str, Any], folder: Path) -> None
     backup_id, run_id, prefix = UUID(made["id"]), UUID(made["run_id"]), f"{made['id']}/1"
     await write(local(folder), RAW, make_plan(backup_id=made["id"], attempt="1"))
     manifest = (folder / prefix / "manifest").read_bytes()
-    archive = ArchiveFacts(
-        raw_bytes=len(RAW),
-        stored_bytes=1,
-        manifest_sha256=sha256(manifest).hexdigest(),
-        codec="zstd",
-        tool="pg_dump",
-        tool_version="16",
-        server_version="16",
-        taken_at=now(),
-    )
+    archive = archive_facts(raw_bytes=len(RAW), manifest_sha256=sha256(manifest).hexdigest())
     head: dict[str, Any] = {"backup_id": backup_id, "run_id": run_id, "attempt": 1}
     attempted = BackupAttempted(**head, worker="w", store_id=made["store_id"], prefix=prefix)
     await projected(gateway, attempted)

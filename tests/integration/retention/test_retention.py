@@ -44,13 +44,13 @@ from shared.messages.settings import (
 )
 from shared.messages.settings.schedules import ScheduleTarget
 from shared.messages.values import (
-    ArchiveFacts,
     DatabaseRef,
     Hold,
     HoldKind,
     Problem,
 )
 from tests.integration.storage.world import World, running
+from tests.support.archives import archive_facts
 from tests.unit.storage.builders import Said
 
 DATABASE = DatabaseRef(server_id=UUID(int=2), endpoint="main", name="shop")
@@ -113,16 +113,7 @@ async def backup_of(
         )
     )
     await backup.attempted(1)
-    facts = ArchiveFacts(
-        raw_bytes=1,
-        stored_bytes=1,
-        manifest_sha256="00",
-        codec="zstd",
-        tool="pg_dump",
-        tool_version="16",
-        server_version="16",
-        taken_at=now(),
-    )
+    facts = archive_facts(manifest_sha256="00")
     await backup.completed(1, facts)
     if proof == "verified":
         await platform.bus.append(BackupVerified(backup_id=backup.id, bytes_read=1, seconds=0.1))

@@ -22,9 +22,10 @@ from shared.messages.facts import (
 )
 from shared.messages.settings import ScheduleSetting
 from shared.messages.settings.schedules import ScheduleTarget
-from shared.messages.values import ArchiveFacts, Check, DatabaseRef
+from shared.messages.values import Check, DatabaseRef
 from shared.readmodel.tables import event_log, restores
 from tests.integration.town import Town
+from tests.support.archives import archive_facts
 
 HOUR = timedelta(hours=1)
 
@@ -55,16 +56,7 @@ async def backed_up(town: Town, database: DatabaseRef, age: timedelta, schedule:
             prefix=prefix,
             started_at=taken,
             seconds=1.0,
-            archive=ArchiveFacts(
-                raw_bytes=1,
-                stored_bytes=1,
-                manifest_sha256="0" * 64,
-                codec="zstd",
-                tool="pg_dump",
-                tool_version="16",
-                server_version="16",
-                taken_at=taken,
-            ),
+            archive=archive_facts(manifest_sha256="0" * 64, taken_at=taken),
         )
     )
     return backup_id

@@ -17,9 +17,9 @@ from shared.messages.base import now
 from shared.messages.facts import ArchiveReplicated, ArchiveRequested
 from shared.messages.facts.archives import archive_id
 from shared.messages.settings import GroupSetting, ServerSetting, StoreSetting
-from shared.messages.values import ArchiveFacts
 from shared.readmodel.reader import ReadModel
 from tests.integration.storage.world import World
+from tests.support.archives import archive_facts
 from tests.unit.storage.builders import Said
 
 
@@ -39,16 +39,7 @@ async def completed(platform: World, stored_bytes: int, *, further: Sequence[str
     backup = Said(platform.bus, further=further)
     await backup.requested()
     await backup.attempted(1)
-    archive = ArchiveFacts(
-        raw_bytes=1,
-        stored_bytes=stored_bytes,
-        manifest_sha256="ab" * 32,
-        codec="zstd",
-        tool="pg_dump",
-        tool_version="16",
-        server_version="16",
-        taken_at=now(),
-    )
+    archive = archive_facts(stored_bytes=stored_bytes)
     await backup.completed(1, archive)
     return backup.id
 

@@ -44,6 +44,7 @@ from shared.plugins import schemas_of
 from shared.stores import AnyStore, Store
 from tests.integration.storage.world import World, running
 from tests.support import archives
+from tests.support.archives import archive_facts
 from tests.support.s3 import S3Service, make_bucket, moto_s3, open_uploads, s3_client
 from tests.unit.storage.builders import Said, names, put
 
@@ -101,15 +102,10 @@ def facts_of(receipt: ArchiveReceipt) -> ArchiveFacts:
         StoredObject(name=one.name, size_bytes=one.size, sha256=one.sha256)
         for one in receipt.objects
     ]
-    return ArchiveFacts(
+    return archive_facts(
         raw_bytes=receipt.raw_bytes,
         stored_bytes=receipt.stored_bytes,
         manifest_sha256=receipt.manifest_sha256,
-        codec="zstd",
-        tool="pg_dump",
-        tool_version="16",
-        server_version="16",
-        taken_at=now(),
         objects=objects,
     )
 

@@ -17,6 +17,7 @@ from shared.messages.facts import (
 from shared.messages.settings import ServerSetting
 from shared.messages.values import ArchiveFacts, DatabaseRef, TableContent
 from shared.messages.wire import encode, headers
+from tests.support.archives import archive_facts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,12 +57,10 @@ def backup_requested(note: str = "") -> BackupRequested:
 
 
 def archive() -> ArchiveFacts:
-    return ArchiveFacts(
+    return archive_facts(
         raw_bytes=1000,
         stored_bytes=300,
         manifest_sha256="0" * 64,
-        codec="zstd",
-        tool="pg_dump",
         tool_version="18",
         server_version="18",
         taken_at=START,

@@ -21,9 +21,10 @@ from shared.messages.facts import (
     NotificationSent,
     UserSignedIn,
 )
-from shared.messages.values import ArchiveFacts, DatabaseRef, Problem, StoredObject
+from shared.messages.values import DatabaseRef, Problem, StoredObject
 from shared.notices.about import About
 from shared.notices.wording import event_of, sentence
+from tests.support.archives import archive_facts
 
 
 def hearers(listeners: list[Listener], rules: list[Rule], fact: Fact) -> list[Listener]:
@@ -139,16 +140,8 @@ def test_a_note_says_what_failed_and_what_to_do() -> None:
 
 def test_a_note_holds_no_token_no_list_and_no_account() -> None:
     signed_in = UserSignedIn(user_id="u1", address=Sealed(key="person-u1", token="t0k3n"))
-    archive = ArchiveFacts(
-        raw_bytes=1,
-        stored_bytes=1,
-        manifest_sha256="00",
-        codec="zstd",
-        tool="pg_dump",
-        tool_version="16",
-        server_version="16",
-        taken_at=now(),
-        objects=[StoredObject(name="data.0", size_bytes=1, sha256="00")],
+    archive = archive_facts(
+        manifest_sha256="00", objects=[StoredObject(name="data.0", size_bytes=1, sha256="00")]
     )
     completed = BackupCompleted(
         backup_id=uuid4(),

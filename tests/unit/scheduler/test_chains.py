@@ -19,14 +19,11 @@ from services.scheduler.chains import (
     restorable,
 )
 from services.scheduler.errors import NotRestorableError
-from shared.messages.values import ArchiveFacts, BackupType
+from shared.messages.values import BackupType
+from tests.support.archives import archive_facts
 
-FACTS = ArchiveFacts(
-    raw_bytes=1,
-    stored_bytes=1,
+FACTS = archive_facts(
     manifest_sha256="ab",
-    codec="zstd",
-    tool="pg_dump",
     tool_version="16.4",
     server_version="16.4",
     taken_at=datetime(2026, 1, 1, tzinfo=UTC),

@@ -306,12 +306,12 @@ async def test_an_order_tells_which_of_the_archives_are_copies(
     replaced = msgspec.structs.replace
     world.state.backups[full.id] = replaced(full, chain_id=full.id, **gone)
     world.state.backups[own.id] = replaced(own, **of_chain)
-    for backup in (full, own):
-        await world.request_restore(backup.id)
+    asked = [(await world.request_restore(backup.id)).restore_id for backup in (full, own)]
 
     await world.look()
 
-    of_full, of_own = world.orders(RunRestore)
+    ordered = {order.restore_id: order for order in world.orders(RunRestore)}
+    of_full, of_own = [ordered[restore_id] for restore_id in asked]
     assert of_full.copy_in == "main"
     assert (of_own.copy_in, [one.copy_in for one in of_own.chain]) == (None, ["main"])
 

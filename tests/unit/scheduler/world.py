@@ -35,24 +35,16 @@ from shared.messages.facts import (
     ServerTestRequested,
 )
 from shared.messages.settings import ServerSetting, StoreSetting
-from shared.messages.values import ArchiveFacts, DatabaseRef, Endpoint
+from shared.messages.values import DatabaseRef, Endpoint
 from shared.stores.marker import marker_key
+from tests.support.archives import archive_facts
 from tests.support.waiting import eventually
 from tests.unit.scheduler.log_state import LogState
 
 _Said = TypeVar("_Said", bound=Message)
 _Fact = TypeVar("_Fact", bound=Fact)
 PASSWORD = "canary-hunter2"
-FACTS = ArchiveFacts(
-    raw_bytes=1,
-    stored_bytes=1,
-    manifest_sha256="ab" * 32,
-    codec="zstd",
-    tool="pg_dump",
-    tool_version="16",
-    server_version="16",
-    taken_at=now(),
-)
+FACTS = archive_facts()
 
 
 class ManualClock(Clock):

@@ -48,6 +48,7 @@ from shared.messages.values import (
 from shared.stores import Store
 from shared.stores.local import Local
 from shared.stores.marker import MARKERS
+from tests.support.archives import archive_facts
 
 RUN = UUID(int=1)
 PLATFORM = SigningKey.generate()
@@ -184,15 +185,9 @@ async def write_archive(store: Store, backup_id: UUID, number: int) -> ArchiveFa
         StoredObject(name=name, size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         for name, content in contents.items()
     ]
-    return ArchiveFacts(
-        raw_bytes=1,
+    return archive_facts(
         stored_bytes=sum(one.size_bytes for one in objects),
         manifest_sha256=objects[-1].sha256,
-        codec="zstd",
-        tool="pg_dump",
-        tool_version="16",
-        server_version="16",
-        taken_at=now(),
         objects=objects,
     )
 
